@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* The memory that manager and gateways share, so that a warm request costs neither IPC nor a lock nor a
+ * system call.
+ *
+ * Two kinds of table, each with exactly one writer, enforced by the kernel and not by good manners:
+ *  - the status table: one, written by the manager; sealed with F_SEAL_FUTURE_WRITE before its descriptor is
+ * given away, so that a gateway can map it for reading only and a compromised one cannot lie about a state;
+ *  - an activity table for each worker, written by that worker, read by the manager.
+ * Both have SLOTS_MAX slots from birth; memfd pages that nobody touches cost nothing. A slot belongs to one
+ * service name for as long as the manager lives. */
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "ipc/state.h"
+#include "util/time-util.h"
+
+#define SLOTS_MAX 16384U
+
+typedef struct StatusSlot {
+    _Atomic uint32_t state; /* ServiceState */
+    _Atomic uint32_t epoch;
+} StatusSlot;
+
+typedef struct StatusTable {
+    StatusSlot slots[SLOTS_MAX];
+} StatusTable;
+
+/* One cache line a slot: workers never share one, and a service's counters travel together. */
+typedef struct ActivitySlot {
+    alignas(64) _Atomic uint64_t active; /* open exchanges, parked ones included */
+    _Atomic uint64_t last_activity;      /* CLOCK_MONOTONIC µs of the last end of an exchange */
+    _Atomic uint64_t requests;           /* exchanges begun */
+} ActivitySlot;
+
+typedef struct ActivityTable {
+    ActivitySlot slots[SLOTS_MAX];
+} ActivityTable;
+
+/* Manager: creates and maps the status table for writing; *ret_fd (the caller closes) can be mapped for
+ * reading only. 0 or -errno. */
+int status_table_new(StatusTable **ret, int *ret_fd);
+/* Gateway: maps one that was received. Refuses (-EINVAL) what has the wrong size or lacks the seals. */
+int status_table_map(int fd, const StatusTable **ret);
+void status_table_unmap(const StatusTable *t);
+
+/* Manager: creates one for a worker and maps it for reading; the descriptor goes to the worker. */
+int activity_table_new(const ActivityTable **ret, int *ret_fd);
+/* Gateway: maps the one received, for writing. */
+int activity_table_map(int fd, ActivityTable **ret);
+void activity_table_unmap(const ActivityTable *t);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* Is the service ready? One object a service; behind it tcp, http, command and none, each a vtable chosen at
+ * creation. Never blocks: attempts are non-blocking sockets and children watched by pidfd, on the loop given.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "config/config.h"
+
+typedef struct Probe Probe;
+
+/* r = 0: ready. r < 0 (PROBE_ONCE only): not ready, `why` says it in a few words ("connection refused",
+ * "status 503, expected 200"). May start the probe again or free it. */
+typedef void (*ProbeDone)(Probe *p, int r, const char *why, void *userdata);
+
+typedef enum ProbeMode {
+    PROBE_UNTIL_READY, /* retries until ready or stopped, the caller has the time limit: the pause after an
+                        * attempt is 1/32 of the time since probe_start(), at least 250 µs, at most the health
+                        * check's interval (20 ms) */
+    PROBE_ONCE,        /* one attempt */
+} ProbeMode;
+
+/* `config` must outlive the probe. Commands run as `config` says (cwd, env, user). Returns 0 or -errno. */
+int probe_new(sd_event *event, const ServiceConfig *config, ProbeDone done, void *userdata, Probe **ret);
+Probe *probe_free(Probe *p);
+DEFINE_CLEANUP(Probe *, probe_free)
+
+/* Begins; the first attempt is made before it returns, `done` is only ever called from the loop. Restarts a
+ * probe that runs. */
+int probe_start(Probe *p, ProbeMode mode);
+void probe_stop(Probe *p);
+
+/* What the last attempt met ("connection refused"), for the message of a start that timed out; never NULL. */
+const char *probe_last_error(const Probe *p);

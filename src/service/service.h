@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* One service's life: offline → starting → online → stopping → offline, and failed while a back-off runs. The
+ * only place where a state changes. Knows no HTTP and no D-Bus: wakes come in as calls with a callback,
+ * activity is read through a function. */
+
+#include <systemd/sd-event.h>
+
+#include "backend/backend.h"
+#include "ipc/state.h"
+#include "probe/probe.h"
+
+typedef struct Service Service;
+
+/* Sum over all workers, from the shared table. `last_activity`: CLOCK_MONOTONIC µs of the last end of an
+ * exchange, 0 = never. */
+typedef struct ServiceActivity {
+    uint64_t active;
+    usec_t last_activity;
+} ServiceActivity;
+
+typedef struct ServiceHost {
+    BackendContext backend;
+    /* Reads what the gateways do with the service now. */
+    void (*read_activity)(Service *s, ServiceActivity *ret, void *userdata);
+    /* Called by service_set_state() after each transition, to publish it (table, signal). */
+    void (*state_changed)(Service *s, ServiceState from, ServiceState to, const char *reason, void *userdata);
+    void *userdata;
+} ServiceHost;
+
+/* The answer to a wake. */
+typedef struct WakeResult {
+    bool online;
+    uint32_t epoch;  /* of this being online */
+    const char *why; /* when not: a sentence for the client, such as "blog could not be started: exited with
+                        status 1" */
+    unsigned retry_after; /* when not: seconds until it is worth asking again, at least 1 */
+} WakeResult;
+typedef void (*WakeDone)(Service *s, const WakeResult *result, void *userdata);
+typedef struct Waiter Waiter;
+
+/* `host` and `config` must outlive it; `slot` is its place in the table. Logs nothing on failure. */
+int service_new(const ServiceHost *host, const ServiceConfig *config, uint32_t slot, Service **ret);
+Service *service_free(
+        Service *s); /* waiters get their answer (not online, "shutting down"); processes are left alone */
+DEFINE_CLEANUP(Service *, service_free)
+
+const ServiceConfig *service_config(const Service *s);
+const char *service_name(const Service *s);
+uint32_t service_slot(const Service *s);
+ServiceState service_state(const Service *s);
+uint32_t service_epoch(const Service *s); /* grows by one each time it comes online; 0 = never was */
+
+/* Finds out whether it already runs (remembered processes, `check`, for neither: nothing) and adopts it:
+ * online with the idle clock armed. Wakes that come meanwhile wait for the outcome. */
+int service_recover(Service *s);
+
+/* Someone needs it. `dead_epoch`: the caller could not connect to the service of this epoch before it sent a
+ * byte (0: has not tried); if that is still the current epoch, readiness is checked again, and the service
+ * restarted if its process is gone. `reason` is for the log ("GET blog.example.com/"). `done` is called
+ * exactly once, in order of calls, possibly before this returns; *ret is valid until then (NULL after), for
+ * service_waiter_cancel(). */
+int service_wake(
+        Service *s, uint32_t dead_epoch, const char *reason, WakeDone done, void *userdata, Waiter **ret);
+/* Forgets a waiter without calling back. NULL is accepted. */
+void service_waiter_cancel(Waiter *w);
+
+/* Stops it now, whatever is open; `reason` for the log. Returns 0, also when it is offline already. */
+int service_stop(Service *s, const char *reason);
+
+/* Tells the idle clock that a gateway's counts changed other than by an exchange's end (a worker died). */
+void service_activity_changed(Service *s);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* What a gateway must refuse in a request's head, and what it must derive from it. Pure: works on views of a
+ * head whose syntax (lines, names, values) was audited before. RFC 9112 2–6, RFC 9110 7. */
+
+#include "wire/field.h"
+
+typedef struct RequestHead {
+    const char *method, *target, *version; /* NUL-terminated; the target byte for byte as on the wire */
+    size_t target_len;
+    const Field *fields;
+    size_t n_fields;
+} RequestHead;
+
+typedef enum RequestBody { REQUEST_BODY_NONE, REQUEST_BODY_LENGTH, REQUEST_BODY_CHUNKED } RequestBody;
+
+typedef struct RequestFacts {
+    bool http_1_0;
+    RequestBody body;
+    uint64_t content_length;
+    bool expect_continue;
+    bool keep_alive; /* what the client wants */
+    bool upgrade;    /* asks for an Upgrade (Connection lists it, and the field is there) */
+    bool idempotent; /* GET, HEAD, OPTIONS, PUT, DELETE (RFC 9110 9.2.2) */
+    bool is_head;
+    const char *host; /* host without port, into the head, not NUL-terminated; IPv6 literals with brackets */
+    size_t host_len;
+    const char *authority; /* host with its port: what goes upstream as Host */
+    size_t authority_len;
+    const char *target; /* origin-form (or "*"), into the head: what goes upstream; absolute-form's scheme and
+                         * authority are cut, and then "/" stands for an empty path */
+    size_t target_len;
+} RequestFacts;
+
+/* Why a request is refused: the status, and one sentence for the client that repeats nothing of its input. */
+typedef struct RequestRefusal {
+    unsigned status;
+    const char *sentence; /* static */
+} RequestRefusal;
+
+/* Applies rules 4–8 of the list in RFC terms: TE with CL; TE other than exactly one `chunked`, or with
+ * HTTP/1.0; several or bad Content-Length; Host missing (1.1), repeated or invalid (userinfo, path, comma,
+ * empty, bad port); method not a token, CONNECT and TRACE (405); target with SP or CTL or a fragment, neither
+ * origin-, absolute- nor asterisk-form (OPTIONS only); version other than HTTP/1.0 and 1.1 (505). Returns 0
+ * and fills ret, or -EBADMSG and fills *refusal. */
+int request_check(const RequestHead *head, RequestFacts *ret, RequestRefusal *refusal);
