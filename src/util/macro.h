@@ -77,3 +77,10 @@ static inline const char *startswith(const char *s, const char *prefix)
     size_t n = strlen(prefix);
     return strncmp(s, prefix, n) == 0 ? s + n : NULL;
 }
+
+/* A fresh copy of n > 0 bytes that the caller frees; NULL when out of memory. */
+static inline void *memdup_bytes(const void *p, size_t n)
+{
+    void *copy = malloc(n);
+    return copy ? memcpy(copy, p, n) : NULL;
+}
