@@ -6,14 +6,40 @@
 #define BUS_PATH "/org/dynapm1"
 #define BUS_GATEWAY_INTERFACE "org.dynapm1.Gateway"
 
-/* Attach(u version) → (h status_table, h activity_table, h routes, ah listeners)
- *   One call a worker and connection. listeners[i] is the socket of the i-th listener of the route image. */
+/* Attach(u version, b main_listeners) → (h status_table, h activity_table, h routes, ah listeners)
+ *   Once a connection, one connection a worker. listeners[i] is the socket of the i-th listener of the route
+ *   image, bound once by the manager and shared by all workers. main_listeners false: the gateway has sockets
+ *   of its own, and the configuration's `listen` is neither bound nor part of the image that it is given: an
+ *   image has exactly the listeners that come with it. A port that cannot be bound has none.
+ *   A message carries BUS_LISTENERS_MAX sockets at most (the kernel's limit is 253); where the image has
+ * more, the rest is fetched with Listeners(u first) → (ah listeners), which begins with the first-th. */
 #define BUS_ATTACH "Attach"
 #define BUS_ATTACH_VERSION 1U
+#define BUS_LISTENERS "Listeners"
+#define BUS_LISTENERS_MAX 200U
+
+/* Offer(ah listeners), without a reply, before Attach
+ *   Listening sockets that this worker still has from a manager that is gone. As long as it has them open, no
+ *   new manager can bind their addresses: it takes those over that the configuration wants. At most
+ *   BUS_LISTENERS_MAX a call, any number of calls. A worker that begins has nothing to offer. (sd-bus blocks
+ * in sending descriptors on a connection that is not up yet: see sd_bus_set_connected_signal(3).) */
+#define BUS_OFFER "Offer"
 
 /* Wake(u slot, u dead_epoch, s reason) → (b online, u epoch, s why, u retry_after_seconds)
  *   Answers when the service is online or cannot be: see service_wake(). */
 #define BUS_WAKE "Wake"
+
+/* Idle(u slot), without a reply
+ *   This worker's count of open exchanges of the slot has come down to zero while StatusSlot.watch was set.
+ */
+#define BUS_IDLE "Idle"
+
+/* Errors of these methods, beside org.freedesktop.DBus.Error.InvalidArgs. */
+#define BUS_ERROR_VERSION "org.dynapm1.Error.Version"          /* Attach: another version is spoken here */
+#define BUS_ERROR_NOT_ATTACHED "org.dynapm1.Error.NotAttached" /* Attach comes first, and once */
+#define BUS_ERROR_NO_SUCH_SLOT "org.dynapm1.Error.NoSuchSlot"  /* no service has it */
+#define BUS_ERROR_TOO_MANY "org.dynapm1.Error.TooMany"         /* of calls that wait, of attached gateways */
+#define BUS_ERROR_SHUTTING_DOWN "org.dynapm1.Error.ShuttingDown"
 
 /* The manager's private socket below its runtime folder (/run/dynapm, $XDG_RUNTIME_DIR/dynapm). */
 #define MANAGER_SOCKET_NAME "manager"

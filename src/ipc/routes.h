@@ -30,6 +30,7 @@ typedef struct RouteEntry {
     uint32_t path;     /* string */
     uint32_t path_len; /* 0 for "/": matches all */
     uint32_t strip;    /* remove the path upstream? */
+    uint32_t next;     /* chain of the path index's bucket, index + 1, 0 = end */
 } RouteEntry;
 
 typedef struct RouteHost {
@@ -41,7 +42,8 @@ typedef struct RouteHost {
 
 typedef struct RouteListener {
     SocketAddress address;
-    uint32_t first, n; /* entries */
+    uint32_t main;     /* 1: one of the configuration's `listen`: its requests are matched by host */
+    uint32_t first, n; /* entries; none on a main listener */
 } RouteListener;
 
 /* What a worker needs of the global settings. */
@@ -72,21 +74,24 @@ int route_builder_add_network(RouteBuilder *b, const uint8_t address[static 16],
 /* Each returns an index (>= 0) or -ENOMEM. */
 int route_builder_add_service(RouteBuilder *b, const char *name, uint32_t slot, bool proxy_only);
 int route_builder_add_target(RouteBuilder *b, const SocketAddress *addresses, size_t n);
-/* host: lower case, "*.x.y" for a wildcard. path: "/" or "/x". Of two equal host and path, the first stays.
- */
+/* host: lower case, 255 bytes at most, "*.x.y" for a wildcard. path: "/" or "/x", without '?' and '#'; else
+ * -EINVAL. Of two equal host and path, the first stays. */
 int route_builder_add_host_route(
         RouteBuilder *b, const char *host, const char *path, bool strip, int service, int target);
-/* Returns the listener's index. */
+/* Returns the listener's index; the same address again, the same index. -EADDRINUSE where the address is a
+ * main listener's. */
 int route_builder_add_port_route(
         RouteBuilder *b, const SocketAddress *listen, const char *path, bool strip, int service, int target);
+/* Returns the listener's index; -EADDRINUSE where the address has routes of its own. */
+int route_builder_add_main_listener(RouteBuilder *b, const SocketAddress *listen);
 /* Writes it all to a fresh, fully sealed memfd. Returns the descriptor, which the caller closes, or -errno.
  */
 int route_builder_finish(RouteBuilder *b);
 
 /* ── reading, by a gateway ── */
 
-/* Maps an image; the caller keeps its descriptor. -EINVAL for one that is not sealed, not ours or
- * inconsistent in its counts. */
+/* Maps an image; the caller keeps its descriptor. Every count, offset and index in it is checked here, once,
+ * so that nothing after needs to. -EINVAL for one that is not sealed, not ours or inconsistent. */
 int route_image_map(int fd, RouteImage **ret);
 RouteImage *route_image_ref(RouteImage *i);
 RouteImage *route_image_unref(RouteImage *i);
@@ -103,9 +108,10 @@ const char *route_image_string(const RouteImage *i, uint32_t offset);
 /* Is the address (16 bytes, IPv4 as ::ffff:a.b.c.d) in trustedProxies? */
 bool route_image_trusts(const RouteImage *i, const uint8_t address[static 16]);
 
-/* The route for host (any case, without port) and target, exact host before wildcard, longer wildcard before
- * shorter, longest path first; a path matches on a '/' boundary, the query not being part of it. NULL: none;
- * then *ret_host_known tells "no such host" from "no such path". */
+/* The route for host (any case, without port, a dot at its end ignored) and target, exact host before
+ * wildcard, longer wildcard before shorter, longest path first; a host that has no route for the path does
+ * not hide a wildcard that has. A path matches byte for byte on a '/' boundary, the query not being part of
+ * it. NULL: none; then *ret_host_known tells "no such host" from "no such path". */
 const RouteEntry *route_image_match_host(const RouteImage *i, const char *host, size_t host_len,
         const char *target, size_t target_len, bool *ret_host_known);
 /* The same for a request that came in on a listener of the image. */

@@ -22,7 +22,13 @@
 typedef struct StatusSlot {
     _Atomic uint32_t state; /* ServiceState */
     _Atomic uint32_t epoch;
+    /* Set while the manager waits for the service to fall idle. A worker that brings its `active` to zero
+     * looks here afterwards and, if it is set, sends BUS_IDLE; the manager sets it before it reads `active`,
+     * both sequentially consistent, so that one of the two always sees the other. */
+    _Atomic uint32_t watch;
+    uint32_t reserved;
 } StatusSlot;
+static_assert(sizeof(StatusSlot) == 16, "four slots to a cache line, none across two");
 
 typedef struct StatusTable {
     StatusSlot slots[SLOTS_MAX];
@@ -46,8 +52,9 @@ int status_table_new(StatusTable **ret, int *ret_fd);
 int status_table_map(int fd, const StatusTable **ret);
 void status_table_unmap(const StatusTable *t);
 
-/* Manager: creates one for a worker and maps it for reading; the descriptor goes to the worker. */
+/* Manager: creates one for a worker and maps it for reading; the descriptor (the caller closes) goes to the
+ * worker. What is read there is a worker's word and may be anything. 0 or -errno. */
 int activity_table_new(const ActivityTable **ret, int *ret_fd);
-/* Gateway: maps the one received, for writing. */
+/* Gateway: maps the one received, for writing. 0, -EINVAL for the wrong size or seals, or -errno. */
 int activity_table_map(int fd, ActivityTable **ret);
 void activity_table_unmap(const ActivityTable *t);
