@@ -6,10 +6,14 @@
 
 #include "util/macro.h"
 
+/* Bytes that framing may cost: the trailer section, and what size lines hold beyond 16 bytes and twice their
+ * chunk's data, summed up. Thus a long extension is fine, and one to each single byte of data is not. */
+#define CHUNKED_OVERHEAD_MAX 16384
+
 typedef struct ChunkedDecoder {
     uint64_t left; /* data bytes left in this chunk */
     uint32_t state;
-    uint32_t overhead; /* bytes of this size line or of the trailer section, for their bound */
+    uint32_t overhead; /* bytes of framing not yet made up for by data, or of the trailer section */
 } ChunkedDecoder;
 
 #define CHUNKED_DECODER_INIT ((ChunkedDecoder){})
@@ -17,6 +21,6 @@ typedef struct ChunkedDecoder {
 /* Decodes buf[0..*len) in place: data bytes are moved to the front, *len becomes their number, *consumed the
  * number of input bytes used (all of them unless the end was reached; what follows the end is not the
  * body's). Returns 1 when the last chunk and the trailer section have ended, 0 when more is needed, -EBADMSG
- * on bad syntax (then *len bytes at the front are still good data), -EMSGSIZE when an extension or the
- * trailers exceed their bound. */
+ * on bad syntax (then *len bytes at the front are still good data), -EMSGSIZE when extensions or the trailers
+ * exceed their bound. The end and an error are final: later calls give the same and consume nothing. */
 int chunked_decode(ChunkedDecoder *d, char *buf, size_t *len, size_t *consumed);

@@ -24,12 +24,14 @@ typedef struct RequestFacts {
     bool upgrade;    /* asks for an Upgrade (Connection lists it, and the field is there) */
     bool idempotent; /* GET, HEAD, OPTIONS, PUT, DELETE (RFC 9110 9.2.2) */
     bool is_head;
-    const char *host; /* host without port, into the head, not NUL-terminated; IPv6 literals with brackets */
+    const char *host; /* host without port, into the head, not NUL-terminated; IPv6 literals with brackets;
+                       * empty when an HTTP/1.0 request names none */
     size_t host_len;
-    const char *authority; /* host with its port: what goes upstream as Host */
+    const char *authority; /* host with its port (an empty one is cut): what goes upstream as Host */
     size_t authority_len;
     const char *target; /* origin-form (or "*"), into the head: what goes upstream; absolute-form's scheme and
-                         * authority are cut, and then "/" stands for an empty path */
+                         * authority are cut, and then "/" stands for an empty target; one with a query and no
+                         * path starts with its '?' (request_head_write() puts the '/' before it) */
     size_t target_len;
 } RequestFacts;
 
@@ -41,7 +43,10 @@ typedef struct RequestRefusal {
 
 /* Applies rules 4–8 of the list in RFC terms: TE with CL; TE other than exactly one `chunked`, or with
  * HTTP/1.0; several or bad Content-Length; Host missing (1.1), repeated or invalid (userinfo, path, comma,
- * empty, bad port); method not a token, CONNECT and TRACE (405); target with SP or CTL or a fragment, neither
- * origin-, absolute- nor asterisk-form (OPTIONS only); version other than HTTP/1.0 and 1.1 (505). Returns 0
- * and fills ret, or -EBADMSG and fills *refusal. */
+ * empty, bad port); method not a token, CONNECT and TRACE (405), one of more than 32 bytes (501); target with
+ * SP or CTL or a fragment, neither origin-, absolute- nor asterisk-form (OPTIONS only); version other than
+ * HTTP/1.0 and 1.1 (505); a transfer coding that is not known (501); an expectation other than 100-continue
+ * (417); a Connection that nominates more than CONNECTION_NOMINATED_MAX fields. After any of them the
+ * connection must be closed: where the next request starts is not certain. Returns 0 and fills ret, or
+ * -EBADMSG and fills *refusal. */
 int request_check(const RequestHead *head, RequestFacts *ret, RequestRefusal *refusal);

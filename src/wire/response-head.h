@@ -27,6 +27,7 @@ typedef struct ResponseHead {
     bool keep_alive;         /* may the connection carry another request once the body has ended? */
     bool has_content_length; /* also true for HEAD and 304, where it describes a body that is not sent */
     uint64_t content_length;
+    ConnectionOptions connection; /* what is for us, beside the hop-by-hop fields */
     Field fields[RESPONSE_FIELDS_MAX];
 } ResponseHead;
 
@@ -35,5 +36,7 @@ typedef struct ResponseHead {
  * when it is longer than RESPONSE_HEAD_MAX or has too many fields; -EBADMSG for everything that RFC 9112
  * forbids or that makes framing doubtful: folds, whitespace before the colon, bare CR or LF, NUL, conflicting
  * or repeated unequal Content-Length, Content-Length with Transfer-Encoding, a transfer coding other than
- * exactly `chunked`, HTTP/0.9 or 2. Undefined ret on failure. */
+ * exactly `chunked` or one in HTTP/1.0, HTTP/0.9 or 2, more nominations by Connection than
+ * CONNECTION_NOMINATED_MAX. What is wrong is seen as soon as its line is there: an upstream that will never
+ * end its head is not waited for. Undefined ret on failure. */
 int response_head_parse(ResponseHead *ret, const char *buf, size_t len, bool head_request);
