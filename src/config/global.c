@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: ISC */
+
+/* Settings of dynapm itself. They come from dynapm.json, and from whole DynaPM configurations among the
+ * drop-ins: of two that say the same, the first keeps its word, and dynapm.json is always the first. Only the
+ * addresses to listen on add up, so that two DynaPM gateways become one that answers in both places. adminApi
+ * is DynaPM's; dynapm has no use for it yet and looks only at what it knows of it. */
+
+#include "config/global.h"
+
+#include "config/service.h"
+
+/* What has to wait until the whole object is known. */
+typedef struct GlobalDraft {
+    ConfigDraft *config;
+    Value host, port, services, trusted_proxies;
+} GlobalDraft;
+
+/* A field of GlobalConfig, unless an earlier file has set it. */
+static void *field(GlobalDraft *d, const Key *key)
+{
+    if (d->config->said[key->offset])
+        return NULL;
+    d->config->said[key->offset] = true;
+    return (char *) &d->config->config.global + key->offset;
+}
+
+static int limit_timespan(Reader *r, const Value *v, const Key *key, void *object)
+{
+    usec_t t, *ret;
+
+    int k = value_timespan(r, v, TIMESPAN_NEVER, &t);
+    if (k == 0 && (ret = field(object, key)))
+        *ret = t;
+    return k;
+}
+
+static int limit_number(Reader *r, const Value *v, const Key *key, void *object)
+{
+    uint32_t *ret;
+    uint64_t n;
+
+    int k = value_uint(r, v, key->min, key->max, &n);
+    if (k == 0 && (ret = field(object, key)))
+        *ret = (uint32_t) n;
+    return k;
+}
+
+static int global_bool(Reader *r, const Value *v, const Key *key, void *object)
+{
+    bool b, *ret;
+
+    int k = value_bool(r, v, &b);
+    if (k == 0 && (ret = field(object, key)))
+        *ret = b;
+    return k;
+}
+
+/* A setting that DynaPM has and dynapm does not need. */
+static int ignore_bool(Reader *r, const Value *v, const Key *key, void *object)
+{
+    bool ignored;
+    return value_bool(r, v, &ignored);
+}
+
+static const Key limits_keys[] = {
+        {"requestHeadTimeout", limit_timespan, offsetof(GlobalConfig, request_head_timeout)},
+        {"requestBodyTimeout", limit_timespan, offsetof(GlobalConfig, request_body_timeout)},
+        {"requestBodyIdleTimeout", limit_timespan, offsetof(GlobalConfig, request_body_idle_timeout)},
+        {"keepAliveTimeout", limit_timespan, offsetof(GlobalConfig, keep_alive_timeout)},
+        {"upstreamConnectTimeout", limit_timespan, offsetof(GlobalConfig, upstream_connect_timeout)},
+        {"upstreamFirstByteTimeout", limit_timespan, offsetof(GlobalConfig, upstream_first_byte_timeout)},
+        {"upstreamIdleTimeout", limit_timespan, offsetof(GlobalConfig, upstream_idle_timeout)},
+        {"clientWriteTimeout", limit_timespan, offsetof(GlobalConfig, client_write_timeout)},
+        {"maxConnections", limit_number, offsetof(GlobalConfig, max_connections), .min = 1, .max = 1048576},
+        {"maxConnectionsPerAddress", limit_number, offsetof(GlobalConfig, max_connections_per_address),
+                .min = 0, .max = 1048576},
+        {"maxParkedRequests", limit_number, offsetof(GlobalConfig, max_parked), .min = 1, .max = 1048576},
+        {"maxParkedRequestsPerService", limit_number, offsetof(GlobalConfig, max_parked_per_service),
+                .min = 1, .max = 1048576},
+        {"maxRequestHead", limit_number, offsetof(GlobalConfig, max_head_size), .min = 1024, .max = 65536},
+        {},
+};
+
+static const Key logging_keys[] = {
+        {"enableRequestLog", global_bool, offsetof(GlobalConfig, request_log)},
+        {"enableWebSocketLog", ignore_bool},
+        {"enableErrorLog", ignore_bool},
+        {"enablePerformanceLog", ignore_bool},
+        {},
+};
+
+static int admin_port(Reader *r, const Value *v, const Key *key, void *object)
+{
+    uint16_t ignored;
+    return value_port(r, v, "a port from 1 to 65535", &ignored);
+}
+
+static int admin_string(Reader *r, const Value *v, const Key *key, void *object)
+{
+    return value_is(v, json_type_string) || value_is(v, json_type_null) ? 0
+                                                                        : problem_expected(r, v, "a string");
+}
+
+static int admin_strings(Reader *r, const Value *v, const Key *key, void *object)
+{
+    ValueIterator it = {};
+    int all = 0;
+
+    if (!value_is(v, json_type_array))
+        return problem_expected(r, v, "an array of addresses");
+    for (Value s = {}; value_next(r, v, &it, &s);) {
+        int k = admin_string(r, &s, key, object);
+        if (is_fatal(&all, k))
+            return k;
+    }
+    return all;
+}
+
+static const Key admin_keys[] = {
+        {"enabled", ignore_bool},
+        {"port", admin_port},
+        {"host", admin_string},
+        {"authToken", admin_string},
+        {"allowedIps", admin_strings},
+        {"*"},
+        {},
+};
+
+const Key global_keys[] = {
+        {"$schema", key_ignored_string},
+        {"host", key_keep, offsetof(GlobalDraft, host)},
+        {"port", key_keep, offsetof(GlobalDraft, port)},
+        {"limits", key_object, .keys = limits_keys},
+        {"logging", key_object, .keys = logging_keys},
+        {"trustedProxies", key_keep, offsetof(GlobalDraft, trusted_proxies)},
+        {"adminApi", key_object, .keys = admin_keys},
+        {"services", key_keep, offsetof(GlobalDraft, services)},
+        {},
+};
+
+static int read_listen_host(Reader *r, const Value *v, SocketAddress *ret)
+{
+    const char *s = "";
+
+    if (!value_is(v, json_type_string))
+        return problem_expected(r, v, "an IP address or localhost");
+    s = json_object_get_string(v->json);
+    if (streq(s, "localhost"))
+        s = LISTEN_DEFAULT_HOST;
+    else if (streq(s, ""))
+        s = "::"; /* as in Node.js */
+    if (socket_address_from_ip(s, LISTEN_DEFAULT_PORT, ret) < 0)
+        return problem_expected(r, v, "an IP address or localhost");
+    return 0;
+}
+
+static void set_port(SocketAddress *a, uint16_t port)
+{
+    *(a->sa.sa_family == AF_INET ? &a->in.sin_port : &a->in6.sin6_port) = htons(port);
+}
+
+static int add_listener(Reader *r, const Value *where, const char *key, const SocketAddress *a)
+{
+    GlobalConfig *g = &r->config->global;
+    Claims *claims = &config_draft(r->config)->claims;
+    char listener[SOCKET_ADDRESS_STRING_MAX];
+    ClaimHolder holder;
+
+    if (claims_has_own_listener(claims, a))
+        return 0;
+    if (claims_listener_is_taken(claims, a, &holder)) {
+        socket_address_format(listener, a);
+        static const char format[] = "%s cannot be opened, as %s is open for %s";
+        const char *other = holder.listener ?: listener;
+        return key ? problem_missing(r, where, key, format, listener, other, holder.file)
+                   : problem_at(r, where, format, listener, other, holder.file);
+    }
+    int k = array_grow((void **) &g->listen, g->n_listen, sizeof *g->listen);
+    if (k < 0)
+        return k;
+    g->listen[g->n_listen++] = *a;
+    return claims_add_own_listener(claims, a, r->file);
+}
+
+/* DynaPM's host and port, either of which has a default. *ret is the address for ports of services, right
+ * even where the port is not. */
+static int read_listen(Reader *r, const Value *root, const GlobalDraft *d, SocketAddress *ret)
+{
+    uint16_t port = LISTEN_DEFAULT_PORT;
+    int all = 0, k;
+
+    (void) socket_address_from_ip(LISTEN_DEFAULT_HOST, port, ret);
+    k = value_given(&d->host) ? read_listen_host(r, &d->host, ret) : 0;
+    if (is_fatal(&all, k))
+        return k;
+    k = value_given(&d->port) ? value_port(r, &d->port, "a port from 1 to 65535", &port) : 0;
+    if (is_fatal(&all, k))
+        return k;
+    set_port(ret, port);
+    if (all < 0 || d->config->listen_said)
+        return all;
+    if (!value_given(&d->host) && !value_given(&d->port) && !value_given(&d->services))
+        return 0;
+    if (value_given(&d->port))
+        return add_listener(r, &d->port, NULL, ret);
+    return add_listener(r, root, "port", ret);
+}
+
+static int read_settings(Reader *r, const Value *root, GlobalDraft *d, SocketAddress *ret_listen)
+{
+    bool *said = (bool *) &d->config->said[offsetof(GlobalConfig, trusted_proxies)];
+    int all = 0, k;
+
+    k = read_object(r, root, global_keys, d);
+    if (is_fatal(&all, k))
+        return k;
+    k = read_listen(r, root, d, ret_listen);
+    if (is_fatal(&all, k))
+        return k;
+    if (value_given(&d->trusted_proxies) && !*said) {
+        k = trusted_proxies_read(r, &d->trusted_proxies, &r->config->global);
+        if (is_fatal(&all, k))
+            return k;
+        *said = k == 0;
+    }
+    return all;
+}
+
+/* Settings first, wherever they stand: services are on the address that they name. */
+static int read_whole(Reader *r, const Value *root)
+{
+    GlobalDraft d = {.config = config_draft(r->config)};
+    SocketAddress listen;
+    int all = 0, k;
+
+    r->dynapm = true;
+    k = read_settings(r, root, &d, &listen);
+    if (is_fatal(&all, k))
+        return k;
+    k = dynapm_services_read(r, &d.services, &listen);
+    if (is_fatal(&all, k))
+        return k;
+    return all;
+}
+
+static bool is_whole(const Value *root)
+{
+    json_object *ignored;
+    return json_object_object_get_ex(root->json, "services", &ignored);
+}
+
+int global_read(Reader *r, const Value *root)
+{
+    GlobalDraft d = {.config = config_draft(r->config)};
+    SocketAddress listen;
+
+    int k = is_whole(root) ? read_whole(r, root) : read_settings(r, root, &d, &listen);
+    d.config->listen_said = r->config->global.n_listen > 0;
+    return k;
+}
+
+int drop_in_read(Reader *r, const Value *root)
+{
+    _cleanup_free_ char *name = NULL;
+
+    if (is_whole(root))
+        return read_whole(r, root);
+    const char *base = strrchr(r->file, '/') ? strrchr(r->file, '/') + 1 : r->file;
+    const char *suffix = strrchr(base, '.');
+    name = strndup(base, suffix && streq(suffix, ".json") ? (size_t) (suffix - base) : strlen(base));
+    if (!name)
+        return -ENOMEM;
+    return service_read(r, root, &(ServicePlace){.name = name});
+}
