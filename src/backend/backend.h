@@ -8,28 +8,29 @@
 #include <systemd/sd-event.h>
 
 #include "config/config.h"
+#include "util/children.h"
 
 typedef struct Backend Backend;
 
+/* Each may call back into the backend, and may free it. */
 typedef struct BackendEvents {
-    /* A start that cannot succeed any more (exec failed, exited with a status, killed by a signal); `why` is
-     * a sentence part such as "exited with status 1" or "cannot execute /usr/bin/nod: No such file or
-     * directory". Nothing of it runs any more. */
+    /* A start that cannot succeed any more (exited with a status, killed by a signal); `why` is a sentence
+     * part such as "exited with status 1". Nothing of it runs any more. */
     void (*start_failed)(Backend *b, const char *why, void *userdata);
     /* A service that was up has ended by itself: its last known process is gone. */
     void (*exited)(Backend *b, const char *why, void *userdata);
     /* A stop has finished; nothing of the service runs any more. `why` says how it went: "stopped", "killed
      * after 30s", … */
     void (*stopped)(Backend *b, const char *why, void *userdata);
-    /* Answer to backend_check(). */
+    /* Answer to backend_check(). If it runs, it is up from now on. */
     void (*checked)(Backend *b, bool running, void *userdata);
 } BackendEvents;
 
-/* Where direct children are remembered across a crash of the manager: a folder of ours, "NAME" → "PID
- * STARTTIME". */
 typedef struct BackendContext {
     sd_event *event;
-    int state_dir_fd;         /* borrowed; -EBADF = do not remember */
+    Children *children; /* borrowed: who reaps; one a process */
+    int state_dir_fd;   /* borrowed; a folder of ours where direct children are remembered across a crash
+                           of the manager, a file NAME each; -EBADF = do not remember */
     const char *default_user; /* for services without `user`, when we are root under the system manager; NULL
                                  = as ourselves */
 } BackendContext;
@@ -38,22 +39,28 @@ typedef struct BackendContext {
  * kind this build cannot run (then *ret_why, static, is a clear sentence), or -errno. */
 int backend_new(const BackendContext *context, const ServiceConfig *config, const BackendEvents *events,
         void *userdata, Backend **ret, const char **ret_why);
-/* Frees the object; processes that run are left alone. */
+/* Frees the object; processes that run are left alone (but for a stop or check command of ours). */
 Backend *backend_free(Backend *b);
 DEFINE_CLEANUP(Backend *, backend_free)
 
 const char *backend_name(const Backend *b); /* "direct", … */
 
 /* Starts the service. 0: under way; the service's readiness is for a probe to find. On -errno nothing was
- * started; *ret_why (fresh memory, the caller frees; may be NULL) says why in a sentence part. */
+ * started; *ret_why (fresh memory, the caller frees; may be NULL) says why in a sentence part: "cannot
+ * execute /usr/bin/nod: No such file or directory". -EBUSY while something of it runs. */
 int backend_start(Backend *b, char **ret_why);
 
-/* Stops it: the stop command if there is one, then TERM to the whole group, then KILL at stop_timeout.
- * `stopped` follows always, also when nothing runs. Legal at any time; also ends a start. */
+/* The service was found ready: from now on its end is `exited`, no longer `start_failed`. */
+void backend_set_ready(Backend *b);
+
+/* Stops it: the stop command if there is one, then TERM to the whole group, then KILL at stop_timeout,
+ * counted from now. `stopped` follows always, also when nothing runs. Legal at any time; ends a start or a
+ * check, of which nothing more is reported. */
 int backend_stop(Backend *b);
 
 /* Does it run? Looks for processes remembered from before a crash of ours (and takes them over), then asks
- * the check command if there is one. `checked` follows always. */
+ * the check command if there is one, for at most the health check's timeout. `checked` follows always. -EBUSY
+ * when it was started already. */
 int backend_check(Backend *b);
 
 /* Is there a process of it that we know of? A service whose start command has gone to the background
@@ -61,3 +68,6 @@ int backend_check(Backend *b);
 bool backend_has_process(const Backend *b);
 /* Main process, 0 if none is known. */
 pid_t backend_main_pid(const Backend *b);
+/* When the last start had done its own part: a start command that has returned, when it did; a program that
+ * stays, when it was executed. CLOCK_MONOTONIC µs, 0 = not yet or never. */
+usec_t backend_launched_at(const Backend *b);

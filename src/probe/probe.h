@@ -2,12 +2,13 @@
 #pragma once
 
 /* Is the service ready? One object a service; behind it tcp, http, command and none, each a vtable chosen at
- * creation. Never blocks: attempts are non-blocking sockets and children watched by pidfd, on the loop given.
+ * creation. Never blocks: attempts are non-blocking sockets and children, on the loop given.
  */
 
 #include <systemd/sd-event.h>
 
 #include "config/config.h"
+#include "util/children.h"
 
 typedef struct Probe Probe;
 
@@ -22,13 +23,24 @@ typedef enum ProbeMode {
     PROBE_ONCE,        /* one attempt */
 } ProbeMode;
 
-/* `config` must outlive the probe. Commands run as `config` says (cwd, env, user). Returns 0 or -errno. */
-int probe_new(sd_event *event, const ServiceConfig *config, ProbeDone done, void *userdata, Probe **ret);
+/* What all probes share; all of it is borrowed. */
+typedef struct ProbeContext {
+    sd_event *event;
+    Children *children; /* for commands */
+    const char *
+            default_user; /* whose process a command is when the service names no user; NULL = as ourselves */
+} ProbeContext;
+
+/* `config` must outlive the probe, `context` is copied. Commands run as `config` says (cwd, env, user).
+ * Returns 0 or -errno. */
+int probe_new(const ProbeContext *context, const ServiceConfig *config, ProbeDone done, void *userdata,
+        Probe **ret);
 Probe *probe_free(Probe *p);
 DEFINE_CLEANUP(Probe *, probe_free)
 
 /* Begins; the first attempt is made before it returns, `done` is only ever called from the loop. Restarts a
- * probe that runs. */
+ * probe that runs. Returns 0, or -errno when not even a timer is to be had; an attempt that cannot be made
+ * counts as one that failed. */
 int probe_start(Probe *p, ProbeMode mode);
 void probe_stop(Probe *p);
 

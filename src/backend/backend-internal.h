@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* What a kind of backend fills in; struct Backend is the first member of its own object. The slots do what
+ * backend.h says of the functions of their names; none is NULL. */
+
+#include "backend/backend.h"
+
+typedef struct BackendVTable {
+    const char *name;
+    int (*start)(Backend *b, char **ret_why);
+    void (*set_ready)(Backend *b);
+    int (*stop)(Backend *b);
+    int (*check)(Backend *b);
+    bool (*has_process)(const Backend *b);
+    pid_t (*main_pid)(const Backend *b);
+    usec_t (*launched_at)(const Backend *b);
+    void (*free)(Backend *b); /* with the memory */
+} BackendVTable;
+
+struct Backend {
+    const BackendVTable *vtable;
+    const BackendContext *context;
+    const ServiceConfig *config;
+    const BackendEvents *events;
+    void *userdata;
+};
+
+/* direct*.c: services of kind exec and commands, as children of ours. */
+int backend_direct_new(const BackendContext *context, Backend **ret);

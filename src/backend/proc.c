@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+
+/* Reads /proc. Its files are made on the fly and short: one read(2) gets all. */
+
+#include "backend/proc.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "util/fd.h"
+
+static int read_short(const char *path, char *buf, size_t size)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = read(fd, buf, size - 1);
+    if (n < 0)
+        return -errno;
+    buf[n] = 0;
+    return 0;
+}
+
+int proc_stat(pid_t pid, ProcStat *ret)
+{
+    char path[64], buf[1024];
+    ProcStat s;
+    int r;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int) pid);
+    r = read_short(path, buf, sizeof buf);
+    if (r < 0)
+        return r == -ENOENT ? -ESRCH : r;
+    /* The second field is the program's name in parentheses, and may itself hold any character. */
+    const char *p = strrchr(buf, ')');
+    if (!p)
+        return -EBADMSG;
+    if (sscanf(p + 1, " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+                &s.state, &s.ppid, &s.pgrp, &s.session, &s.start_time) != 5)
+        return -EBADMSG;
+    *ret = s;
+    return 0;
+}
+
+int proc_for_each_member(
+        pid_t pgid, int (*member)(pid_t pid, const ProcStat *s, void *userdata), void *userdata)
+{
+    DIR *d = opendir("/proc");
+    int n = 0;
+
+    if (!d)
+        return -errno;
+    for (struct dirent *e; n >= 0 && (e = readdir(d));) {
+        ProcStat s;
+        pid_t pid = (pid_t) strtol(e->d_name, NULL, 10);
+        if (pid <= 0 || getpgid(pid) != pgid || proc_stat(pid, &s) < 0 || s.pgrp != pgid || proc_is_dead(&s))
+            continue;
+        int r = member(pid, &s, userdata);
+        n = r < 0 ? r : n + 1;
+    }
+    (void) closedir(d);
+    return n;
+}
+
+int proc_boot_id(char ret[static BOOT_ID_SIZE])
+{
+    char buf[BOOT_ID_SIZE + 1];
+    int r = read_short("/proc/sys/kernel/random/boot_id", buf, sizeof buf);
+    if (r < 0)
+        return r;
+    buf[strcspn(buf, "\n")] = 0;
+    if (strlen(buf) != BOOT_ID_SIZE - 1)
+        return -EBADMSG;
+    memcpy(ret, buf, BOOT_ID_SIZE);
+    return 0;
+}

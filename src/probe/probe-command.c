@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+
+/* Ready is when a /bin/sh command line exits with status 0, run as the service's own commands are. What it
+ * prints is dropped: it is asked many times a second. */
+
+#include "probe/probe-internal.h"
+
+#include <stdio.h>
+
+static void on_command(Command *c, int r, const char *why, void *userdata)
+{
+    Probe *p = userdata;
+    char text[PROBE_ERROR_MAX];
+
+    snprintf(text, sizeof text, "the health check's command %s", why);
+    probe_attempt_done(p, r, text);
+}
+
+static void command_attempt(Probe *p)
+{
+    const ServiceConfig *config = p->config;
+    const ProcessSpec spec = {
+            .argv = SHELL_ARGV(config->health_check.command),
+            .cwd = config->cwd,
+            .env = config->env,
+            .user = config->user ?: p->context.default_user,
+            .quiet = true,
+    };
+    _cleanup_free_ char *why = NULL;
+
+    /* The time limit of an attempt is the probe's own. */
+    int r = command_new(
+            p->context.event, p->context.children, &spec, USEC_INFINITY, on_command, p, &p->command, &why);
+    if (r < 0)
+        probe_attempt_done(p, r, why ?: "out of memory");
+}
+
+static void command_cancel(Probe *p)
+{
+    p->command = command_free(p->command);
+}
+
+const ProbeVTable probe_command_vtable = {.attempt = command_attempt, .cancel = command_cancel};
