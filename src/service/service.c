@@ -1,1 +1,164 @@
 /* SPDX-License-Identifier: ISC */
+
+/* The outside of a service: making one, waking it, stopping it, asking it. What happens then is in
+ * lifecycle.c. */
+
+#include "service/service-internal.h"
+
+int service_new(const ServiceHost *host, const ServiceConfig *config, uint32_t slot, Service **ret)
+{
+    int r;
+
+    _cleanup_(service_freep) Service *s = new0(Service, 1);
+    if (!s)
+        return -ENOMEM;
+    *s = (Service){.host = host, .config = config, .slot = slot, .since = now_monotonic()};
+    if (config->kind != SERVICE_PROXY_ONLY) {
+        ProbeContext probe = {.event = host->backend.event,
+                .children = host->backend.children,
+                .default_user = host->backend.default_user};
+        r = backend_new(&host->backend, config, &service_backend_events, s, &s->backend, &s->unsupported);
+        if (r == -EOPNOTSUPP)
+            s->backend = NULL;
+        else if (r < 0)
+            return r;
+        r = probe_new(&probe, config, service_on_probe_done, s, &s->probe);
+        if (r < 0)
+            return r;
+    } else {
+        s->state = SERVICE_ONLINE;
+        s->epoch = 1;
+    }
+    *ret = TAKE_PTR(s);
+    return 0;
+}
+
+Service *service_free(Service *s)
+{
+    WakeResult no = {.why = "dynapm is shutting down", .retry_after = 1};
+
+    if (!s)
+        return NULL;
+    waiters_answer(s, &no);
+    sd_event_source_disable_unref(s->start_timer);
+    sd_event_source_disable_unref(s->idle_timer);
+    sd_event_source_disable_unref(s->backoff_timer);
+    probe_free(s->probe);
+    backend_free(s->backend);
+    free(s->failure);
+    free(s->wake_reason);
+    return mfree(s);
+}
+
+void service_end_recovery(Service *s)
+{
+    if (!s->recovering)
+        return;
+    s->recovering = false;
+    if (s->host->recovered)
+        s->host->recovered(s, s->host->userdata);
+}
+
+int service_recover(Service *s)
+{
+    s->recovering = true;
+    if (!s->backend) {
+        service_end_recovery(s);
+        return 0;
+    }
+    int r = backend_check(s->backend);
+    if (r < 0)
+        s->recovering = false;
+    return r;
+}
+
+/* Can the answer be given at once? */
+static bool answer_now(const Service *s, WakeResult *ret)
+{
+    if (s->state == SERVICE_ONLINE)
+        *ret = (WakeResult){.online = true, .epoch = s->epoch};
+    else if (s->unsupported)
+        *ret = (WakeResult){.why = s->unsupported, .retry_after = 60};
+    else if (s->state == SERVICE_FAILED || (s->state == SERVICE_STOPPING && s->failure))
+        *ret = (WakeResult){.why = s->failure ?: "out of memory", .retry_after = service_retry_after(s)};
+    else
+        return false;
+    return true;
+}
+
+int service_wake(
+        Service *s, uint32_t dead_epoch, const char *reason, WakeDone done, void *userdata, Waiter **ret)
+{
+    WakeResult result;
+    int r;
+
+    *ret = NULL;
+    bool dead = s->backend && s->state == SERVICE_ONLINE && dead_epoch == s->epoch;
+    if (!dead && answer_now(s, &result)) {
+        done(s, &result, userdata);
+        return 0;
+    }
+    if (!s->waiters.head) {
+        char *copy = strdup(reason);
+        if (!copy)
+            return -ENOMEM;
+        free(s->wake_reason);
+        s->wake_reason = copy;
+    }
+    r = waiters_add(s, done, userdata, ret);
+    if (r < 0)
+        return r;
+    uint64_t number = s->waiters.last;
+    if (dead)
+        service_verify(s);
+    else if (s->state == SERVICE_OFFLINE && !s->recovering)
+        service_launch(s, reason);
+    /* A start that failed at once has answered everybody already. */
+    if (!waiters_has(s, number))
+        *ret = NULL;
+    return 0;
+}
+
+int service_stop(Service *s, const char *reason)
+{
+    WakeResult no = {.why = "The service was stopped.", .retry_after = 1};
+
+    if (!s->backend || s->state == SERVICE_STOPPING)
+        return 0;
+    if (s->state == SERVICE_FAILED) {
+        service_set_state(s, SERVICE_OFFLINE, reason);
+        return 0;
+    }
+    if (s->state == SERVICE_OFFLINE && !s->recovering)
+        return 0;
+    service_end_recovery(s);
+    s->failure = mfree(s->failure);
+    service_begin_stop(s, reason);
+    waiters_answer(s, &no);
+    return 0;
+}
+
+const ServiceConfig *service_config(const Service *s)
+{
+    return s->config;
+}
+
+const char *service_name(const Service *s)
+{
+    return s->config->name;
+}
+
+uint32_t service_slot(const Service *s)
+{
+    return s->slot;
+}
+
+ServiceState service_state(const Service *s)
+{
+    return s->state;
+}
+
+uint32_t service_epoch(const Service *s)
+{
+    return s->epoch;
+}

@@ -24,8 +24,13 @@ typedef struct ServiceHost {
     BackendContext backend;
     /* Reads what the gateways do with the service now. */
     void (*read_activity)(Service *s, ServiceActivity *ret, void *userdata);
+    /* Asks the gateways to tell (or no longer) when nothing is open with it any more:
+     * service_activity_changed(). */
+    void (*watch_activity)(Service *s, bool on, void *userdata);
     /* Called by service_set_state() after each transition, to publish it (table, signal). */
     void (*state_changed)(Service *s, ServiceState from, ServiceState to, const char *reason, void *userdata);
+    /* What service_recover() began has ended; NULL: nobody wants to know. */
+    void (*recovered)(Service *s, void *userdata);
     void *userdata;
 } ServiceHost;
 
@@ -53,7 +58,8 @@ ServiceState service_state(const Service *s);
 uint32_t service_epoch(const Service *s); /* grows by one each time it comes online; 0 = never was */
 
 /* Finds out whether it already runs (remembered processes, `check`, for neither: nothing) and adopts it:
- * online with the idle clock armed. Wakes that come meanwhile wait for the outcome. */
+ * online with the idle clock armed. Wakes that come meanwhile wait for the outcome. `recovered`
+ * follows always, possibly before this returns, but for -errno. */
 int service_recover(Service *s);
 
 /* Someone needs it. `dead_epoch`: the caller could not connect to the service of this epoch before it sent a
@@ -69,5 +75,5 @@ void service_waiter_cancel(Waiter *w);
 /* Stops it now, whatever is open; `reason` for the log. Returns 0, also when it is offline already. */
 int service_stop(Service *s, const char *reason);
 
-/* Tells the idle clock that a gateway's counts changed other than by an exchange's end (a worker died). */
+/* A gateway tells that nothing is open with it any more, or its counts are gone because it died. */
 void service_activity_changed(Service *s);

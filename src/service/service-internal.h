@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* What service.c (the outside), lifecycle.c (states), waiters.c (who waits) and idle.c (when to stop) share.
+ */
+
+#include "service/service.h"
+
+typedef struct WaiterList {
+    Waiter *head, *tail;
+    uint64_t last; /* number of the one that came last */
+} WaiterList;
+
+struct Service {
+    const ServiceHost *host;
+    const ServiceConfig *config;
+    uint32_t slot;
+    Backend *backend; /* NULL: never started or stopped */
+    Probe *probe;
+    const char *unsupported; /* why a service of this kind cannot be started; static */
+
+    ServiceState state;
+    uint32_t epoch;
+    usec_t since;      /* of the state */
+    bool recovering;   /* OFFLINE, and finding out whether that is true */
+    bool verifying;    /* STARTING, and whether it still runs is what the probe is to say */
+    char *failure;     /* why the last start failed: until the next one begins */
+    char *wake_reason; /* of the first who waits */
+    WaiterList waiters;
+    usec_t start_began;
+
+    unsigned n_failures;     /* in a row, for the back-off */
+    unsigned n_quick_deaths; /* in a row: ended soon after it was ready */
+    usec_t backoff_until;
+    bool watched; /* the gateways are asked to tell when it falls idle */
+
+    sd_event_source *start_timer, *idle_timer, *backoff_timer;
+};
+
+/* service.c */
+
+/* It is known now whether it runs, or of no interest any more. */
+void service_end_recovery(Service *s);
+
+/* lifecycle.c */
+
+/* The only place where a state changes. Takes from the service what the new state has no right to, logs,
+ * publishes. */
+void service_set_state(Service *s, ServiceState to, const char *reason);
+/* OFFLINE or ONLINE → STARTING → … */
+void service_launch(Service *s, const char *reason);
+/* ONLINE → STARTING: a gateway could not connect. */
+void service_verify(Service *s);
+/* → STOPPING, and on to OFFLINE. */
+void service_begin_stop(Service *s, const char *reason);
+unsigned service_retry_after(const Service *s);
+extern const BackendEvents service_backend_events;
+void service_on_probe_done(Probe *p, int r, const char *why, void *userdata);
+
+/* waiters.c */
+
+int waiters_add(Service *s, WakeDone done, void *userdata, Waiter **ret);
+/* Does the one with this number still wait? */
+bool waiters_has(const Service *s, uint64_t number);
+/* Answers all who wait now, in the order in which they came. They may wake the service again, or cancel
+ * others. */
+void waiters_answer(Service *s, const WakeResult *result);
+
+/* idle.c */
+
+/* The service is online: its clock starts, or runs on. */
+void idle_arm(Service *s);
+void idle_disarm(Service *s);
