@@ -1,1 +1,357 @@
 /* SPDX-License-Identifier: ISC */
+
+/* Puts the parts together. The order of life: the runtime folder's lock first, so that a second manager fails
+ * before it touches anything; then the configuration, one Service for each of its services in a slot that
+ * belongs to the name; then the door opens. Gateways are served from then on, also while it is still being
+ * found out what runs.
+ *
+ * A state is written to the shared table in one place, on_state_changed(), the epoch before the state, so
+ * that who sees a service online also sees of which epoch. What sums up all services (STATUS=, the end of a
+ * shutdown) is not counted along but looked at, at most once a turn of the loop, when something has changed.
+ */
+
+#include "manager/manager.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include "manager/peer.h"
+#include "util/event.h"
+#include "util/fd.h"
+#include "util/log.h"
+#include "util/text.h"
+
+#define STOP_LIMIT_EXTRA (5 * USEC_PER_SEC)
+#define DESCRIPTORS_EXTRA 512 /* beside listening sockets: gateways, probes, … */
+
+Service *manager_service(const Manager *m, uint32_t slot)
+{
+    return slot < m->n_services ? m->services[slot] : NULL;
+}
+
+/* ── what all services do together ── */
+
+char *manager_describe(const Manager *m)
+{
+    static const ServiceState told[] = {SERVICE_ONLINE, SERVICE_STARTING, SERVICE_STOPPING, SERVICE_FAILED};
+    size_t n[_SERVICE_STATE_MAX] = {}, n_services = 0, len = 0;
+    char text[256];
+
+    for (size_t i = 0; i < m->n_services; i++)
+        if (m->services[i]) {
+            n[service_state(m->services[i])]++;
+            n_services++;
+        }
+    for (size_t i = 0; i < ELEMENTSOF(told); i++)
+        if (n[told[i]] > 0)
+            len += (size_t) snprintf(text + len, sizeof text - len, "%s%zu %s", len > 0 ? ", " : "",
+                    n[told[i]], service_state_to_string(told[i]));
+    if (len == 0)
+        strcpy(text, "all offline");
+    return text_format("%zu service%s%s%s", n_services, n_services == 1 ? "" : "s",
+            n_services > 0 ? ": " : "", n_services > 0 ? text : "");
+}
+
+/* Does it end with us? Its process is a child of ours, or was started by a command of ours. */
+static bool stops_with_us(const Service *s)
+{
+    ServiceKind kind = service_config(s)->kind;
+    return kind == SERVICE_EXEC || kind == SERVICE_COMMANDS;
+}
+
+static size_t n_still_up(const Manager *m)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->n_services; i++) {
+        const Service *s = m->services[i];
+        if (s && stops_with_us(s) && service_state(s) != SERVICE_OFFLINE &&
+                service_state(s) != SERVICE_FAILED)
+            n++;
+    }
+    return n;
+}
+
+static int on_report(sd_event_source *source, void *userdata)
+{
+    Manager *m = userdata;
+    _cleanup_free_ char *text = manager_describe(m);
+
+    if (text && !(m->reported && streq(text, m->reported))) {
+        (void) sd_notifyf(false, "STATUS=%s", text);
+        free(m->reported);
+        m->reported = TAKE_PTR(text);
+    }
+    if (m->stopping && n_still_up(m) == 0)
+        (void) sd_event_exit(m->event, 0);
+    return 0;
+}
+
+static void report_soon(Manager *m)
+{
+    if (m->report)
+        (void) sd_event_source_set_enabled(m->report, SD_EVENT_ONESHOT);
+}
+
+/* ── what services tell and ask ── */
+
+static void on_read_activity(Service *s, ServiceActivity *ret, void *userdata)
+{
+    const Manager *m = userdata;
+    activity_read(&m->activity, service_slot(s), ret);
+}
+
+static void on_watch_activity(Service *s, bool on, void *userdata)
+{
+    Manager *m = userdata;
+    atomic_store(&m->status->slots[service_slot(s)].watch, on);
+}
+
+static void publish_state(Manager *m, const Service *s)
+{
+    StatusSlot *slot = &m->status->slots[service_slot(s)];
+
+    atomic_store(&slot->epoch, service_epoch(s));
+    atomic_store(&slot->state, (uint32_t) service_state(s));
+}
+
+static void on_state_changed(
+        Service *s, ServiceState from, ServiceState to, const char *reason, void *userdata)
+{
+    publish_state(userdata, s);
+    report_soon(userdata);
+}
+
+static void on_recovered(Service *s, void *userdata)
+{
+    Manager *m = userdata;
+    recovery_ended(&m->recovery);
+}
+
+/* ── loading ── */
+
+static void log_problem(const ConfigProblem *p)
+{
+    _cleanup_free_ char *text = config_problem_format(p),
+                        *file = text_format("DYNAPM_CONFIG_FILE=%s", p->file);
+
+    if (text && file)
+        (void) log_full(LOG_ERR, 0, NULL, ((const char *const[]){file, NULL}), "%s", text);
+    else
+        (void) log_oom();
+}
+
+/* What cannot become a service is logged and left out. */
+static void add_service(Manager *m, size_t i)
+{
+    const ServiceConfig *config = m->config->services[i];
+    uint32_t slot;
+    Service *s;
+
+    m->config_slots[i] = NO_SLOT;
+    int r = slots_get(&m->slots, config->name, &slot);
+    if (r == -ENOSPC) {
+        log_service_error(config->name, "Left out, there are more than %u services.", SLOTS_MAX);
+        return;
+    }
+    if (r >= 0)
+        r = service_new(&m->host, config, slot, &s);
+    if (r < 0) {
+        log_service_error_errno(config->name, r, "Left out: %m");
+        return;
+    }
+    m->services[slot] = s;
+    m->config_slots[i] = slot;
+    publish_state(m, s);
+}
+
+/* Only where the configuration has so many ports: services inherit the limit, and there are programs whose
+ * select(2) breaks with a high one. */
+static void allow_descriptors(size_t n)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= n)
+        return;
+    l.rlim_cur = MIN((rlim_t) n, l.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur < n)
+        log_warning("%zu descriptors may be needed, %llu are allowed.", n, (unsigned long long) l.rlim_cur);
+}
+
+static int manager_load(Manager *m, const ConfigPaths *paths)
+{
+    usec_t begin = now_monotonic();
+    size_t n_served = 0;
+
+    int r = config_load(paths, &m->config);
+    if (r < 0)
+        return log_error_errno(r, "Cannot read the configuration: %m");
+    for (size_t i = 0; i < m->config->n_problems; i++)
+        log_problem(&m->config->problems[i]);
+
+    size_t n = m->config->n_services;
+    m->config_slots = new0(uint32_t, MAX(n, (size_t) 1));
+    m->services = new0(Service *, MAX(n, (size_t) 1));
+    if (!m->config_slots || !m->services)
+        return log_oom();
+    m->n_services = MIN(n, (size_t) SLOTS_MAX);
+    r = activity_init(&m->activity, m->n_services);
+    if (r < 0)
+        return log_oom();
+    for (size_t i = 0; i < n; i++) {
+        add_service(m, i);
+        n_served += m->config_slots[i] != NO_SLOT;
+    }
+    r = publication_want_listeners(m->config, m->listeners);
+    if (r < 0)
+        return log_oom();
+    allow_descriptors(listeners_count(m->listeners) + DESCRIPTORS_EXTRA);
+    log_info("%zu service%s loaded in %llu ms.", n_served, n_served == 1 ? "" : "s",
+            (unsigned long long) ((now_monotonic() - begin) / USEC_PER_MSEC));
+    return 0;
+}
+
+int manager_publication(Manager *m, bool main_listeners, const Publication **ret)
+{
+    Publication **p = &m->publications[main_listeners];
+
+    if (!*p) {
+        int r = publication_new(m->config, m->config_slots, m->listeners, main_listeners, p);
+        if (r < 0)
+            return r;
+    }
+    *ret = *p;
+    return 0;
+}
+
+/* ── life ── */
+
+static int manager_begin(Manager *m)
+{
+    int r = sd_event_add_defer(m->event, &m->report, on_report, m);
+    if (r < 0)
+        return r;
+    (void) sd_event_source_set_description(m->report, "report");
+    (void) sd_event_source_set_priority(m->report, SD_EVENT_PRIORITY_IDLE + 1);
+    r = recovery_start(&m->recovery, m);
+    if (r < 0)
+        return r;
+    return peers_init(&m->peers, m, m->runtime.listen_fd);
+}
+
+int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
+{
+    _cleanup_(manager_freep) Manager *m = new0(Manager, 1);
+    if (!m) {
+        fd_close(options->listen_fd);
+        return log_oom();
+    }
+    *m = (Manager){
+            .event = sd_event_ref(event),
+            .runtime = RUNTIME_NULL,
+            .status_fd = -EBADF,
+            .gateway_uid = options->gateway_uid,
+    };
+    int r = runtime_open(&m->runtime, options->runtime_dir, options->listen_fd);
+    if (r < 0)
+        return r;
+    r = children_new(event, &m->children);
+    if (r < 0)
+        return log_error_errno(r, "Cannot look after child processes: %m");
+    r = status_table_new(&m->status, &m->status_fd);
+    if (r < 0)
+        return log_error_errno(r, "Cannot make the status table: %m");
+    m->listeners = listeners_new();
+    if (!m->listeners)
+        return log_oom();
+    m->host = (ServiceHost){
+            .backend =
+                    {
+                            .event = event,
+                            .children = m->children,
+                            .state_dir_fd = m->runtime.state_dir_fd,
+                            .default_user = options->default_user,
+                    },
+            .read_activity = on_read_activity,
+            .watch_activity = on_watch_activity,
+            .state_changed = on_state_changed,
+            .recovered = on_recovered,
+            .userdata = m,
+    };
+    r = manager_load(m, &options->config);
+    if (r < 0)
+        return r;
+    r = manager_begin(m);
+    if (r < 0)
+        return log_error_errno(r, "Cannot begin: %m");
+    *ret = TAKE_PTR(m);
+    return 0;
+}
+
+Manager *manager_free(Manager *m)
+{
+    if (!m)
+        return NULL;
+    /* Services tell of themselves while they go, and gateways' ends are told to services. */
+    peers_done(&m->peers);
+    recovery_done(&m->recovery);
+    for (size_t i = 0; i < m->n_services; i++)
+        service_free(m->services[i]);
+    free(m->services);
+    free(m->config_slots);
+    sd_event_source_disable_unref(m->report);
+    sd_event_source_disable_unref(m->stop_limit);
+    free(m->reported);
+    for (size_t i = 0; i < ELEMENTSOF(m->publications); i++)
+        publication_free(m->publications[i]);
+    listeners_free(m->listeners);
+    activity_done(&m->activity);
+    status_table_unmap(m->status);
+    fd_close(m->status_fd);
+    slots_done(&m->slots);
+    config_unref(m->config);
+    children_free(m->children);
+    runtime_close(&m->runtime);
+    sd_event_unref(m->event);
+    return mfree(m);
+}
+
+static int on_stop_limit(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Manager *m = userdata;
+    size_t n = n_still_up(m);
+
+    log_error("%zu service%s did not stop in time, leaving %s behind.", n, n == 1 ? "" : "s",
+            n == 1 ? "it" : "them");
+    (void) sd_event_exit(m->event, EXIT_FAILURE);
+    return 0;
+}
+
+void manager_shutdown(Manager *m, const char *reason)
+{
+    usec_t limit = 0;
+
+    if (m->stopping)
+        return;
+    m->stopping = true;
+    size_t n = n_still_up(m);
+    log_info("Shutting down (%s), %zu service%s to stop.", reason, n, n == 1 ? "" : "s");
+    (void) sd_notify(false, "STOPPING=1");
+    peers_close_door(&m->peers);
+    recovery_done(&m->recovery);
+    for (size_t i = 0; i < m->n_services; i++) {
+        Service *s = m->services[i];
+        if (!s || !stops_with_us(s))
+            continue;
+        limit = MAX(limit, service_config(s)->stop_timeout);
+        int r = service_stop(s, "shutting down");
+        if (r < 0)
+            log_service_warning_errno(service_name(s), r, "Cannot stop it: %m");
+    }
+    int r = event_arm_timer(
+            m->event, &m->stop_limit, usec_add(limit, STOP_LIMIT_EXTRA), on_stop_limit, m, "stop-limit");
+    if (r < 0)
+        log_warning_errno(r, "Cannot limit the time that services have to stop: %m");
+    report_soon(m);
+}

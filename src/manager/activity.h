@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* What the gateways do with the services, summed over the activity tables of all attached workers. */
+
+#include "ipc/table.h"
+#include "service/service.h"
+
+#define GATEWAYS_MAX 64U
+
+typedef struct Activity {
+    const ActivityTable *tables[GATEWAYS_MAX];
+    size_t n_tables;
+    usec_t *departed; /* a slot: last activity of workers that are gone */
+    size_t n_slots;
+} Activity;
+
+/* Returns 0 or -ENOMEM. */
+int activity_init(Activity *a, size_t n_slots);
+void activity_done(Activity *a);
+
+/* Counts a table in; from now on it is ours. */
+void activity_add(Activity *a, const ActivityTable *table);
+
+/* Counts a table out and unmaps it. What its worker had open has ended with it, now: `ended` is called for
+ * each such slot, with the sums already without it. */
+void activity_remove(Activity *a, const ActivityTable *table, void (*ended)(uint32_t slot, void *userdata),
+        void *userdata);
+
+void activity_read(const Activity *a, uint32_t slot, ServiceActivity *ret);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* The manager: the configuration's services, each with its state machine; the gateways that are attached;
+ * what is published to them. Composition root of dynapm-manager: everything else of this folder is a part of
+ * it. */
+
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "config/config.h"
+#include "manager/activity.h"
+#include "manager/listeners.h"
+#include "manager/peers.h"
+#include "manager/publish.h"
+#include "manager/recovery.h"
+#include "manager/runtime.h"
+#include "manager/slots.h"
+#include "service/service.h"
+
+typedef struct ManagerOptions {
+    ConfigPaths config;
+    const char *runtime_dir;
+    int listen_fd; /* the socket that gateways connect to, taken over; < 0: bind it in runtime_dir */
+    const char *default_user; /* of services that name none; NULL: whoever runs the manager */
+    uid_t gateway_uid;        /* may attach beside root and ourselves; (uid_t) -1: nobody */
+} ManagerOptions;
+
+typedef struct Manager {
+    sd_event *event;
+    Runtime runtime;
+    Children *children;
+    uid_t gateway_uid;
+    ServiceHost host;
+    Config *config;
+
+    Slots slots;
+    uint32_t *config_slots; /* of config->services[i]; NO_SLOT for one that is left out */
+    Service **services;     /* by slot; NULL where there is none */
+    size_t n_services;      /* slots in use */
+    Recovery recovery;
+
+    StatusTable *status;
+    int status_fd;
+    Activity activity;
+    Listeners *listeners;
+    Publication *publications[2]; /* without and with the configuration's own listeners; made at first use */
+    Peers peers;
+
+    sd_event_source *report; /* tells what has changed once a turn of the loop */
+    char *reported;          /* what STATUS= said last */
+    bool stopping;
+    sd_event_source *stop_limit;
+} Manager;
+
+/* The caller has blocked SIGCHLD. Opens the runtime folder, reads the configuration, logs what it refuses,
+ * and begins to accept gateways: ready when this returns, while what runs already is found out in the loop.
+ * Options must outlive it. Logs what fails. Returns 0 or -errno. */
+int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret);
+/* Processes of services are left alone. */
+Manager *manager_free(Manager *m);
+DEFINE_CLEANUP(Manager *, manager_free)
+
+/* Lets no gateway in any more, stops every service whose process is a child of ours, all at once, and ends
+ * the loop when they are gone, with 0. */
+void manager_shutdown(Manager *m, const char *reason);
+
+/* The service of a slot, NULL where there is none. The slot may be anything. */
+Service *manager_service(const Manager *m, uint32_t slot);
+
+/* The publication for a gateway, made at first use. Returns 0 or -errno. */
+int manager_publication(Manager *m, bool main_listeners, const Publication **ret);
+
+/* "12 services: 3 online, 1 starting", fresh memory; NULL when out of memory. */
+char *manager_describe(const Manager *m);

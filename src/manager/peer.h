@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* One gateway worker's connection: what it was given when it attached, and the wakes it waits for. */
+
+#include <systemd/sd-bus.h>
+
+#include "manager/manager.h"
+
+typedef struct Peer Peer;
+
+/* Takes `fd`, a connection just accepted, in any case. `gone` is called when the other side has left or is
+ * not to be borne any longer; it frees the peer. Returns 0 or -errno. */
+int peer_new(
+        Manager *m, int fd, pid_t pid, void (*gone)(Peer *p, void *userdata), void *userdata, Peer **ret);
+/* Wakes that wait are forgotten, its activity is counted out. */
+Peer *peer_free(Peer *p);
+DEFINE_CLEANUP(Peer *, peer_free)
+
+/* Answers all wakes that wait: the manager is shutting down. */
+void peer_refuse_wakes(Peer *p);
+
+/* ── what the other side asks for; manager-bus.c has read the arguments ── */
+
+/* Replies are written by the caller: *ret stays the manager's, *ret_activity_fd is the caller's to close. */
+int peer_attach(Peer *p, uint32_t version, bool main_listeners, const Publication **ret, int *ret_activity_fd,
+        sd_bus_error *error);
+/* Sockets of the image from the first-th on, BUS_LISTENERS_MAX at most. */
+int peer_listeners(Peer *p, uint32_t first, const int **ret, size_t *ret_n, sd_bus_error *error);
+/* A socket from before; borrowed. */
+void peer_offer(Peer *p, int fd);
+/* Answers `call` when the service is awake or cannot be. */
+int peer_wake(Peer *p, sd_bus_message *call, uint32_t slot, uint32_t dead_epoch, const char *reason,
+        sd_bus_error *error);
+void peer_idle(Peer *p, uint32_t slot);
+
+Manager *peer_manager(const Peer *p);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+
+/* Who may attach: root, whoever runs the manager, and the gateways' user; the kernel says who it is
+ * (SO_PEERCRED), so that nothing that the other side sends is read before. At most GATEWAYS_MAX at a time:
+ * one more is let go at once and will try again. When descriptors run out the door closes for a moment
+ * instead of spinning on it. */
+
+#include "manager/peers.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "manager/manager.h"
+#include "manager/peer.h"
+#include "util/event.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#define ACCEPTS_A_TURN 16
+#define PAUSE (100 * USEC_PER_MSEC)
+
+static void on_gone(Peer *peer, void *userdata)
+{
+    Peers *p = userdata;
+
+    for (size_t i = 0; i < p->n; i++)
+        if (p->peers[i] == peer) {
+            p->peers[i] = p->peers[--p->n];
+            break;
+        }
+    peer_free(peer);
+}
+
+static bool may_attach(const Peers *p, uid_t uid)
+{
+    return uid == 0 || uid == geteuid() ||
+           (p->manager->gateway_uid != (uid_t) -1 && uid == p->manager->gateway_uid);
+}
+
+static void let_in(Peers *p, int fd)
+{
+    _cleanup_close_ int owned = fd;
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+    Peer *peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0) {
+        log_warning_errno(errno, "Cannot find out who connects, sending it away: %m");
+        return;
+    }
+    if (!may_attach(p, cred.uid)) {
+        log_warning("Process %d of user %u may not attach, sending it away.", (int) cred.pid, cred.uid);
+        return;
+    }
+    if (p->n >= GATEWAYS_MAX) {
+        log_warning(
+                "%u gateways are connected already, sending process %d away.", GATEWAYS_MAX, (int) cred.pid);
+        return;
+    }
+    int r = peer_new(p->manager, TAKE_FD(owned), cred.pid, on_gone, p, &peer);
+    if (r < 0) {
+        log_warning_errno(r, "Cannot talk to process %d: %m", (int) cred.pid);
+        return;
+    }
+    p->peers[p->n++] = peer;
+}
+
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Peers *p = userdata;
+    (void) sd_event_source_set_enabled(p->accept, SD_EVENT_ON);
+    return 0;
+}
+
+static int on_connection(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    Peers *p = userdata;
+
+    for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
+        int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (connection >= 0) {
+            let_in(p, connection);
+            continue;
+        }
+        if (errno == EAGAIN)
+            break;
+        if (errno == EINTR || errno == ECONNABORTED)
+            continue;
+        log_warning_errno(errno, "Cannot accept a gateway's connection, waiting a moment: %m");
+        if (event_arm_timer(p->manager->event, &p->pause, PAUSE, on_pause_over, p, "accept-pause") >= 0)
+            event_disarm(p->accept);
+        break;
+    }
+    return 0;
+}
+
+int peers_init(Peers *p, Manager *m, int listen_fd)
+{
+    *p = (Peers){.manager = m, .listen_fd = listen_fd};
+    int r = sd_event_add_io(m->event, &p->accept, listen_fd, EPOLLIN, on_connection, p);
+    if (r < 0)
+        return r;
+    (void) sd_event_source_set_description(p->accept, "gateways");
+    /* Made now: when it is needed there is no descriptor left for a first timer. */
+    r = event_arm_timer(m->event, &p->pause, PAUSE, on_pause_over, p, "accept-pause");
+    if (r >= 0)
+        event_disarm(p->pause);
+    return r;
+}
+
+void peers_close_door(Peers *p)
+{
+    p->accept = sd_event_source_disable_unref(p->accept);
+    p->pause = sd_event_source_disable_unref(p->pause);
+    for (size_t i = 0; i < p->n; i++)
+        peer_refuse_wakes(p->peers[i]);
+}
+
+void peers_done(Peers *p)
+{
+    peers_close_door(p);
+    while (p->n > 0)
+        peer_free(p->peers[--p->n]);
+}

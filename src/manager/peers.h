@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* The manager's door: accepts gateways on its socket and keeps those that are connected. */
+
+#include <systemd/sd-event.h>
+
+#include "manager/activity.h"
+
+typedef struct Manager Manager;
+typedef struct Peer Peer;
+
+typedef struct Peers {
+    Manager *manager;
+    int listen_fd; /* borrowed */
+    sd_event_source *accept, *pause;
+    Peer *peers[GATEWAYS_MAX];
+    size_t n;
+} Peers;
+
+/* Begins to accept. Returns 0 or -errno. */
+int peers_init(Peers *p, Manager *m, int listen_fd);
+/* Lets nobody in any more; who is in stays, but nobody waits for a service any longer. */
+void peers_close_door(Peers *p);
+/* Ends all connections. */
+void peers_done(Peers *p);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+
+/* Invariant: n_running counts the services between service_recover() and their `recovered`; the source is
+ * enabled if and only if that is below the limit and some have not begun. */
+
+#include "manager/recovery.h"
+
+#include "manager/manager.h"
+#include "util/log.h"
+
+#define AT_ONCE 32U
+
+static void go_on(Recovery *r)
+{
+    bool more = r->next < r->manager->n_services && r->n_running < AT_ONCE;
+    (void) sd_event_source_set_enabled(r->source, more ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+void recovery_hurry(Recovery *r, uint32_t slot)
+{
+    Service *s = manager_service(r->manager, slot);
+
+    if (!s || !r->begun || r->begun[slot])
+        return;
+    r->begun[slot] = true;
+    r->n_running++;
+    int e = service_recover(s);
+    if (e < 0) {
+        log_service_warning_errno(service_name(s), e, "Cannot find out whether it runs already: %m");
+        recovery_ended(r);
+    }
+}
+
+void recovery_ended(Recovery *r)
+{
+    if (!r->source) /* shutting down */
+        return;
+    assert(r->n_running > 0);
+    r->n_running--;
+    go_on(r);
+}
+
+static int on_turn(sd_event_source *source, void *userdata)
+{
+    Recovery *r = userdata;
+
+    recovery_hurry(r, r->next++);
+    go_on(r);
+    return 0;
+}
+
+int recovery_start(Recovery *r, Manager *m)
+{
+    *r = (Recovery){.manager = m, .begun = new0(bool, MAX(m->n_services, (size_t) 1))};
+    if (!r->begun)
+        return -ENOMEM;
+    int e = sd_event_add_defer(m->event, &r->source, on_turn, r);
+    if (e < 0)
+        return e;
+    (void) sd_event_source_set_description(r->source, "recovery");
+    (void) sd_event_source_set_priority(r->source, SD_EVENT_PRIORITY_IDLE);
+    go_on(r);
+    return 0;
+}
+
+void recovery_done(Recovery *r)
+{
+    r->source = sd_event_source_disable_unref(r->source);
+    r->begun = mfree(r->begun);
+}

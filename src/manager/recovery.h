@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* At start: which services run already? Asked of all of them, from the loop and a few at a time, so that
+ * nobody waits for a check command but who needs that very service, and so that a thousand check commands do
+ * not run at once. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+typedef struct Manager Manager;
+
+typedef struct Recovery {
+    Manager *manager;
+    sd_event_source *source; /* enabled while another one may begin */
+    bool *begun;             /* by slot */
+    uint32_t next;
+    size_t n_running;
+} Recovery;
+
+/* Begins, with all slots that the manager has now. Returns 0 or -errno. */
+int recovery_start(Recovery *r, Manager *m);
+void recovery_done(Recovery *r);
+/* Someone needs this one: its turn is now. */
+void recovery_hurry(Recovery *r, uint32_t slot);
+/* One that had begun has ended. */
+void recovery_ended(Recovery *r);
