@@ -1,1 +1,357 @@
 /* SPDX-License-Identifier: ISC */
+
+/* Puts the data path together. The order of things: the link attaches and brings tables, routes and sockets;
+ * the server is made with the settings that came with them; then, and only then, connections are accepted and
+ * READY=1 is said. When a later manager brings new ones, all that is open goes on with what it began with. */
+
+#include "gateway/worker.h"
+
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "gateway/exchange.h"
+#include "gateway/listener.h"
+#include "gateway/notify.h"
+#include "gateway/proxy.h"
+#include "util/event.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#define DRAIN_LIMIT (20 * USEC_PER_SEC)
+#define STATUS_PAUSE USEC_PER_SEC
+#define RESERVED_FDS 32 /* loop, manager, tables, listeners */
+
+struct Worker {
+    Proxy proxy;
+    Link *link;
+    Listeners *listeners;
+    WorkerOptions options;
+    const StatusTable *status;
+    ActivityTable *activity;
+    sd_event_source *drain_limit, *drain_check, *status_timer;
+    bool ready, status_armed, is_done;
+};
+
+static void worker_done(Worker *w, int status)
+{
+    if (w->is_done)
+        return;
+    w->is_done = true;
+    w->proxy.draining = true;
+    event_disarm(w->drain_limit);
+    w->options.done(status, w->options.userdata);
+}
+
+static void say_status(Worker *w)
+{
+    const Proxy *p = &w->proxy;
+    size_t services = route_image_n_services(p->routes), connections = p->clients.n;
+    size_t open = gates_n_open(p->gates), parked = gates_n_parked(p->gates);
+
+    /* The second field is for a supervisor, which adds up those of its workers; a service manager ignores it.
+     */
+    (void) sd_notifyf(false,
+            "STATUS=%s%zu services, %zu connections, %zu requests open, %zu of them waiting for a "
+            "start\n" NOTIFY_COUNTS "=%zu %zu %zu %zu",
+            p->draining ? "Shutting down: " : "", services, connections, open, parked, services, connections,
+            open, parked);
+}
+
+static int on_status_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Worker *w = userdata;
+
+    w->status_armed = false;
+    say_status(w);
+    return 0;
+}
+
+/* Counts that STATUS= shows have changed: they are told, once a second at most. */
+static void on_change(void *userdata)
+{
+    Worker *w = userdata;
+
+    if (!w->status_armed && w->ready)
+        w->status_armed = event_arm_timer(w->proxy.event, &w->status_timer, STATUS_PAUSE, on_status_timer, w,
+                                  "status") >= 0;
+}
+
+static void on_batch(void *userdata)
+{
+    Proxy *p = userdata;
+    if (p->server)
+        server_run_if_kicked(p->server);
+}
+
+/* Raises the limit of descriptors to what is allowed, and finds out for how many clients it does. */
+static size_t clients_by_descriptors(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+        return SIZE_MAX;
+    if (l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &l);
+        (void) getrlimit(RLIMIT_NOFILE, &l);
+    }
+    if (l.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    return l.rlim_cur > RESERVED_FDS + 2 ? (size_t) (l.rlim_cur - RESERVED_FDS) / 2 : 1;
+}
+
+/* Requests that come in on a connection to a `port` are the port's of today: where has its listener gone? */
+static void move_clients(Proxy *p, const RouteImage *from, const RouteImage *to)
+{
+    for (Client *c = p->clients.all; c; c = c->next) {
+        if (c->listener == LISTENER_MAIN)
+            continue;
+        uint32_t i = 0, n = (uint32_t) route_image_n_listeners(to);
+        const SocketAddress *a = &route_image_listener(from, c->listener)->address;
+        while (i < n && !socket_address_equal(&route_image_listener(to, i)->address, a))
+            i++;
+        if (i < n)
+            c->listener = i;
+        else {
+            c->listener = LISTENER_MAIN; /* it has none: the host decides, until the connection ends */
+            if (!c->exchange)
+                client_shutdown(c);
+        }
+    }
+}
+
+static void apply_settings(Proxy *p)
+{
+    const RouteSettings *s = route_image_settings(p->routes);
+
+    p->clients.heads.span = s->request_head_timeout;
+    p->clients.keep_alives.span = s->keep_alive_timeout;
+    p->body_total.span = s->request_body_timeout;
+    p->body_idle.span = s->request_body_idle_timeout;
+    p->first_byte.span = s->upstream_first_byte_timeout;
+    p->upstream_idle.span = s->upstream_idle_timeout;
+    p->client_write.span = s->client_write_timeout;
+}
+
+/* Sockets that came with the routes: those of `port` routes and, if we have none of our own, the
+ * configuration's main ones. */
+static int take_listeners(Worker *w, LinkAttachment *a)
+{
+    Proxy *p = &w->proxy;
+
+    listeners_drop(w->listeners, true);
+    for (size_t i = 0; i < a->n_listeners && i < route_image_n_listeners(p->routes); i++) {
+        const RouteListener *l = route_image_listener(p->routes, (uint32_t) i);
+        int r = fd_adopt(a->listeners[i]);
+        if (r >= 0)
+            r = listeners_add(
+                    w->listeners, TAKE_FD(a->listeners[i]), l->main ? LISTENER_MAIN : (uint32_t) i, true);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int open_for_business(Worker *w)
+{
+    Proxy *p = &w->proxy;
+    int r = server_new(p, route_image_settings(p->routes)->max_head_size, &p->server);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < w->options.n_listen_fds; i++) {
+        r = listeners_add(w->listeners, w->options.listen_fds[i], LISTENER_MAIN, false);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int on_attached(LinkAttachment *a, void *userdata)
+{
+    Worker *w = userdata;
+    Proxy *p = &w->proxy;
+    RouteImage *routes = NULL;
+    const StatusTable *status = NULL;
+    ActivityTable *activity = NULL;
+    int r;
+
+    if ((r = status_table_map(a->status_fd, &status)) < 0 ||
+            (r = activity_table_map(a->activity_fd, &activity)) < 0 ||
+            (r = route_image_map(a->routes_fd, &routes)) < 0 ||
+            (r = gates_attach(p->gates, w->link, status, activity, routes)) < 0) {
+        if (routes)
+            route_image_unref(routes);
+        if (activity)
+            activity_table_unmap(activity);
+        if (status)
+            status_table_unmap(status);
+        return r;
+    }
+    RouteImage *old_routes = p->routes;
+    const StatusTable *old_status = w->status;
+    ActivityTable *old_activity = w->activity;
+    p->routes = routes;
+    w->status = status;
+    w->activity = activity;
+    r = upstreams_set_routes(p->upstreams, routes);
+    if (old_routes)
+        move_clients(p, old_routes, routes);
+    if (old_routes)
+        route_image_unref(old_routes);
+    if (old_status)
+        status_table_unmap(old_status);
+    if (old_activity)
+        activity_table_unmap(old_activity);
+    if (r < 0)
+        return r;
+
+    apply_settings(p);
+    if (!w->ready && open_for_business(w) < 0) {
+        worker_done(w, EXIT_FAILURE);
+        return 0;
+    }
+    if (!p->draining && (r = take_listeners(w, a)) < 0)
+        return r;
+    if (listeners_count(w->listeners) == 0 && !p->draining) {
+        log_error("There is no address to listen on: give --listen=ADDRESS, pass sockets, or configure "
+                  "`listen` or a `port`.");
+        worker_done(w, EXIT_FAILURE);
+        return 0;
+    }
+    if (!w->ready) {
+        w->ready = true;
+        say_status(w);
+        (void) sd_notify(false, "READY=1");
+        log_info("Ready: %zu services.", route_image_n_services(routes));
+    } else
+        log_info("Attached to a new manager: %zu services.", route_image_n_services(routes));
+    return 0;
+}
+
+static int on_offer(size_t at, void *userdata)
+{
+    Worker *w = userdata;
+    return w->listeners ? listeners_given(w->listeners, at) : -EBADF;
+}
+
+static void on_lost(void *userdata)
+{
+    Worker *w = userdata;
+
+    if (w->proxy.draining)
+        return;
+    log_warning("The connection to the manager is lost; services that are online go on.");
+    gates_detach(w->proxy.gates);
+}
+
+static void on_refused(int error, const char *why, void *userdata)
+{
+    Worker *w = userdata;
+
+    log_error_errno(error, "The manager does not accept this gateway: %s", why ?: "no reason given");
+    worker_done(w, EXIT_FAILURE);
+}
+
+static const LinkEvents link_events = {
+        .offer = on_offer, .attached = on_attached, .lost = on_lost, .refused = on_refused};
+
+int worker_new(sd_event *event, const WorkerOptions *options, Worker **ret)
+{
+    int r;
+
+    _cleanup_(worker_freep) Worker *w = new0(Worker, 1);
+    if (!w)
+        return log_oom();
+    w->options = *options;
+    Proxy *p = &w->proxy;
+    p->event = sd_event_ref(event);
+    p->poller.fd = -EBADF;
+    deadlines_init(&p->deadlines, event);
+    exchange_init_deadlines(p);
+    if ((r = poller_init(&p->poller, event, on_batch, p)) < 0 ||
+            (r = clients_init(&p->clients, &p->deadlines)) < 0)
+        return log_error_errno(r, "Cannot set up the data path: %m");
+    p->clients.on_change = on_change;
+    p->clients.change_userdata = w;
+    p->max_clients = clients_by_descriptors();
+    p->gates = gates_new(event);
+    p->upstreams = upstreams_new(&p->poller, &p->deadlines, USEC_INFINITY);
+    if (!p->gates || !p->upstreams)
+        return log_oom();
+    if ((r = listeners_new(p, options->shared, &w->listeners)) < 0 ||
+            (r = link_new(event, &options->manager, options->n_listen_fds == 0, &link_events, w, &w->link)) <
+                    0)
+        return log_error_errno(r, "Cannot set up the data path: %m");
+    *ret = TAKE_PTR(w);
+    return 0;
+}
+
+Worker *worker_free(Worker *w)
+{
+    if (!w)
+        return NULL;
+    Proxy *p = &w->proxy;
+
+    w->ready = false; /* no more status from here on */
+    sd_event_source_disable_unref(w->status_timer);
+    sd_event_source_disable_unref(w->drain_limit);
+    sd_event_source_disable_unref(w->drain_check);
+    listeners_free(w->listeners);
+    if (p->server)
+        server_free(p->server);
+    link_free(w->link);
+    if (p->upstreams)
+        upstreams_free(p->upstreams);
+    gates_free(p->gates);
+    if (p->routes)
+        route_image_unref(p->routes);
+    if (w->status)
+        status_table_unmap(w->status);
+    if (w->activity)
+        activity_table_unmap(w->activity);
+    clients_done(&p->clients);
+    poller_done(&p->poller);
+    deadlines_done(&p->deadlines);
+    sd_event_unref(p->event);
+    return mfree(w);
+}
+
+static int on_drain_limit(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Worker *w = userdata;
+
+    log_warning("%zu connections are still open: closing them.", w->proxy.clients.n);
+    worker_done(w, EXIT_SUCCESS);
+    return 0;
+}
+
+static int on_drain_check(sd_event_source *source, void *userdata)
+{
+    Worker *w = userdata;
+
+    if (w->proxy.clients.n == 0)
+        worker_done(w, EXIT_SUCCESS);
+    return 0;
+}
+
+void worker_drain(Worker *w)
+{
+    Proxy *p = &w->proxy;
+
+    if (p->draining || !w->ready) {
+        worker_done(w, EXIT_SUCCESS);
+        return;
+    }
+    p->draining = true;
+    listeners_drop(w->listeners, false);
+    for (Client *c = p->clients.all; c; c = c->next)
+        if (!c->exchange)
+            client_shutdown(c);
+    server_kick(p->server);
+    log_info("Shutting down: %zu connections open, %zu requests to finish.", p->clients.n,
+            gates_n_open(p->gates));
+    say_status(w);
+    (void) event_arm_timer(p->event, &w->drain_limit, DRAIN_LIMIT, on_drain_limit, w, "drain-limit");
+    (void) sd_event_add_post(p->event, &w->drain_check, on_drain_check, w);
+}

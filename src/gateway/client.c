@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+
+/* libmicrohttpd owns the descriptor and tells of the connection's begin and end; between these two a Client
+ * exists. Limits in time are ours, because the library's is an idle limit, which a trickle of bytes keeps
+ * from ever running out: a head has to be complete `requestHeadTimeout` after its connection was accepted or
+ * its first line was read, whatever arrives meanwhile. */
+
+#include "gateway/client.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <linux/tcp.h> /* netinet/tcp.h knows no tcpi_bytes_sent */
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "gateway/exchange.h"
+#include "gateway/proxy.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#define BUCKETS 4096U
+
+static void on_head_expired(Deadline *d)
+{
+    static const char answer[] =
+            "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    Client *c = container_of(d, Client, deadline);
+
+    /* Nothing of ours can be on the way: the exchange that would write has not begun. */
+    (void) send(c->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    client_shutdown(c);
+}
+
+static void on_keep_alive_expired(Deadline *d)
+{
+    client_shutdown(container_of(d, Client, deadline));
+}
+
+int clients_init(Clients *cs, Deadlines *deadlines)
+{
+    *cs = (Clients){};
+    if (getrandom(&cs->seed, sizeof cs->seed, 0) != sizeof cs->seed)
+        return -errno;
+    cs->by_address = new0(Client *, BUCKETS);
+    if (!cs->by_address)
+        return -ENOMEM;
+    deadline_queue_init(&cs->heads, deadlines, USEC_INFINITY, on_head_expired);
+    deadline_queue_init(&cs->keep_alives, deadlines, USEC_INFINITY, on_keep_alive_expired);
+    return 0;
+}
+
+void clients_done(Clients *cs)
+{
+    assert(!cs->all);
+    cs->by_address = mfree(cs->by_address);
+}
+
+/* The seed keeps a client with a /64 to choose from from filling one bucket. */
+static Client **bucket_of(Clients *cs, const uint8_t address[static 16])
+{
+    uint64_t h = cs->seed;
+    for (size_t i = 0; i < 16; i++)
+        h = (h ^ address[i]) * UINT64_C(0x9E3779B97F4A7C15) + (h >> 29);
+    return &cs->by_address[(h >> 32) % BUCKETS];
+}
+
+static void read_address(Client *c, const struct sockaddr *sa)
+{
+    switch (sa->sa_family) {
+    case AF_INET: {
+        const struct in_addr *a = &((const struct sockaddr_in *) sa)->sin_addr;
+        c->address[10] = c->address[11] = 0xff;
+        memcpy(c->address + 12, a, 4);
+        (void) inet_ntop(AF_INET, a, c->peer, sizeof c->peer);
+        break;
+    }
+    case AF_INET6: {
+        const struct in6_addr *a = &((const struct sockaddr_in6 *) sa)->sin6_addr;
+        memcpy(c->address, a, 16);
+        if (IN6_IS_ADDR_V4MAPPED(a))
+            (void) inet_ntop(AF_INET, c->address + 12, c->peer, sizeof c->peer);
+        else
+            (void) inet_ntop(AF_INET6, a, c->peer, sizeof c->peer);
+        break;
+    }
+    default:
+        strcpy(c->peer, "unknown");
+    }
+}
+
+static size_t count_address(Clients *cs, const uint8_t address[static 16])
+{
+    size_t n = 0;
+    for (Client *c = *bucket_of(cs, address); c; c = c->same_hash)
+        n += memcmp(c->address, address, 16) == 0;
+    return n;
+}
+
+static void clients_add(Clients *cs, Client *c)
+{
+    c->next = cs->all;
+    if (c->next)
+        c->next->prev = c;
+    cs->all = c;
+    cs->n++;
+    cs->on_change(cs->change_userdata);
+    Client **b = bucket_of(cs, c->address);
+    c->same_hash = *b;
+    *b = c;
+}
+
+static void clients_remove(Clients *cs, Client *c)
+{
+    Client **b = bucket_of(cs, c->address);
+
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        cs->all = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    cs->n--;
+    cs->on_change(cs->change_userdata);
+    while (*b != c)
+        b = &(*b)->same_hash;
+    *b = c->same_hash;
+}
+
+int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len)
+{
+    const RouteSettings *limits = route_image_settings(p->routes);
+    const int on = 1;
+
+    Client *c = new0(Client, 1);
+    if (!c) {
+        fd_close(fd);
+        return -ENOMEM;
+    }
+    *c = (Client){.proxy = p, .watch.fd = -EBADF, .fd = fd, .listener = listener};
+    read_address(c, address);
+    bool is_ip = address->sa_family != AF_UNIX;
+    if (is_ip && limits->max_connections_per_address > 0 &&
+            count_address(&p->clients, c->address) >= limits->max_connections_per_address) {
+        fd_close(fd);
+        free(c);
+        return -EUSERS;
+    }
+    c->trusted = is_ip && route_image_trusts(p->routes, c->address);
+    if (is_ip)
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+
+    clients_add(&p->clients, c);
+    deadline_set(&c->deadline, &p->clients.heads);
+    /* From here on the library closes the descriptor, also on failure, and calls client_free(). */
+    int r = server_add_connection(p->server, c, address, len);
+    if (r < 0)
+        client_free(c);
+    return r;
+}
+
+void client_closing(Client *c)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    char byte;
+
+    struct tcp_info info = {};
+    socklen_t len = sizeof info;
+
+    /* Not if anything was answered, be it by the library, and not if we or the client ended it. */
+    if (!c->begun && !c->shut && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0 &&
+            getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_bytes_sent == 0)
+        (void) send(c->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void client_free(Client *c)
+{
+    Clients *cs = &c->proxy->clients;
+
+    deadline_clear(&c->deadline);
+    poller_forget(&c->proxy->poller, &c->watch, false);
+    clients_remove(cs, c);
+    free(c);
+    if (cs->on_less)
+        cs->on_less(cs->userdata);
+}
+
+static void on_watched(PollSource *s, uint32_t events)
+{
+    Client *c = container_of(s, Client, watch);
+
+    c->gone = true;
+    if (c->exchange)
+        exchange_client_gone(c->exchange);
+}
+
+bool client_watch(Client *c)
+{
+    if (c->watch.fd < 0 && !c->gone) {
+        int r = poller_add(&c->proxy->poller, &c->watch, c->fd, EPOLLRDHUP | EPOLLET, on_watched);
+        if (r < 0)
+            log_debug_errno(r, "Cannot watch a client's connection: %m");
+    }
+    return !c->gone;
+}
+
+void client_shutdown(Client *c)
+{
+    deadline_clear(&c->deadline);
+    c->shut = true;
+    (void) shutdown(c->fd, SHUT_RDWR);
+}
+
+void client_head_begins(Client *c)
+{
+    c->begun = true;
+    deadline_set(&c->deadline, &c->proxy->clients.heads);
+}
+
+void client_head_complete(Client *c)
+{
+    deadline_clear(&c->deadline);
+}
+
+void client_exchange_over(Client *c)
+{
+    c->exchange = NULL;
+
+    if (c->proxy->draining)
+        client_shutdown(c);
+    else
+        deadline_set(&c->deadline, &c->proxy->clients.keep_alives);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* A client's connection, from accept(2) to close(2), around the one that libmicrohttpd keeps: who it is, when
+ * it is too slow, whether it has gone. And all of them together: their number, in total and for each address,
+ * has limits. */
+
+#include <netinet/in.h>
+
+#include "gateway/deadline.h"
+#include "gateway/poller.h"
+
+typedef struct Client Client;
+typedef struct Clients Clients;
+struct Proxy;
+struct Exchange;
+struct MHD_Connection;
+
+#define LISTENER_MAIN UINT32_MAX /* requests are matched by host */
+
+struct Client {
+    struct Proxy *proxy;
+    struct MHD_Connection *mhd;
+    struct Exchange *exchange; /* the request in hand, NULL between two */
+    PollSource watch;
+    Deadline deadline; /* for a head, or for the next request */
+    Client *prev, *next;
+    Client *same_hash;   /* in Clients.by_address */
+    int fd;              /* libmicrohttpd's: it closes it */
+    uint32_t listener;   /* index in the route image, or LISTENER_MAIN */
+    bool gone;           /* its end of the connection is closed */
+    bool shut;           /* so is ours */
+    bool begun;          /* it has sent a request line that could be read */
+    bool trusted;        /* its address is in trustedProxies */
+    uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d, zero for a unix socket */
+    char peer[INET6_ADDRSTRLEN];
+};
+
+struct Clients {
+    Client *all;
+    size_t n;
+    Client **by_address; /* buckets; only with a limit for each address */
+    uint32_t seed;
+    DeadlineQueue heads, keep_alives;
+    void (*on_less)(void *userdata); /* a connection has ended: an accept that paused may go on */
+    void *userdata;
+    void (*on_change)(void *userdata); /* their number is another */
+    void *change_userdata;
+};
+
+int clients_init(Clients *cs, Deadlines *deadlines);
+void clients_done(Clients *cs);
+
+/* Takes a connection that was accepted and gives it to libmicrohttpd. The descriptor is taken in every case.
+ * Returns 0, -EUSERS when there are too many (it is closed), or -errno. */
+int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len);
+/* libmicrohttpd is about to close it. Where it does so because it could not make sense of a request line, for
+ * which it has no answer, the client gets ours. */
+void client_closing(Client *c);
+void client_free(Client *c);
+
+/* From now on an end of the client's side is noticed while libmicrohttpd does not look. Returns false if it
+ * has ended. */
+bool client_watch(Client *c);
+
+/* Ends the connection: libmicrohttpd, whose descriptor it is, sees it shut down and closes it. */
+void client_shutdown(Client *c);
+
+/* The head of a request has begun, was complete, and the whole exchange is over. */
+void client_head_begins(Client *c);
+void client_head_complete(Client *c);
+void client_exchange_over(Client *c);

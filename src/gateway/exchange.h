@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* One request and its answer, from the first line to the last byte. */
+
+#include <microhttpd.h>
+
+#include "gateway/client.h"
+#include "gateway/gate.h"
+#include "gateway/upstream.h"
+#include "wire/chunked.h"
+#include "wire/request-rules.h"
+#include "wire/response-head.h"
+
+typedef enum ExchangeState {
+    EXCHANGE_HEAD,      /* the request's head is arriving */
+    EXCHANGE_PARKED,    /* waits for its service, or for room in a backlog */
+    EXCHANGE_READY,     /* may go upstream at the handler's next call */
+    EXCHANGE_UPLOADING, /* head sent (or about to be), body on its way */
+    EXCHANGE_WAITING,   /* request sent, waits for the answer's head */
+    EXCHANGE_ANSWERED,  /* there is an answer, to be queued as soon as the request has been read */
+    EXCHANGE_STREAMING, /* the answer is with libmicrohttpd */
+    EXCHANGE_ABORTED,   /* the client's connection is to be closed */
+    _EXCHANGE_STATE_MAX,
+} ExchangeState;
+
+typedef struct Exchange {
+    Client *client;
+    struct MHD_Connection *mhd;
+    ExchangeState state;
+
+    /* How libmicrohttpd sees it. */
+    bool suspended;
+    bool lingering;
+    bool head_done;    /* the handler's first call is over */
+    bool request_done; /* the handler's last call has come: the request was read */
+    bool close;        /* close the connection after the answer */
+
+    /* The request. */
+    RequestFacts facts;
+    const char *method, *version; /* libmicrohttpd's, until completion */
+    const char *raw_target;       /* where it was read to */
+    size_t target_len;
+    RouteImage *routes;
+    const RouteEntry *route;
+    Ticket ticket;
+
+    /* The way upstream. */
+    Upstream *upstream;
+    char *out; /* bytes for upstream that its socket did not take yet */
+    size_t out_len, out_at;
+    uint64_t body_sent;   /* bytes of the body that went (or were put) upstream */
+    uint64_t discarded;   /* bytes of the body read after the answer was known */
+    uint32_t epoch;       /* of the service when it was dispatched */
+    uint8_t dead_reports; /* how often the manager was told that it refuses connections */
+    bool fresh, retried;
+    bool blocked;         /* an upload waits until upstream takes more */
+    usec_t backlog_since; /* a unix socket's backlog has been full since then, 0 = is not */
+
+    /* The way back. */
+    char *in; /* bytes of the answer that were received ahead */
+    size_t in_len, in_at;
+    struct MHD_Response *response; /* until queued */
+    unsigned status;
+    BodyFraming framing;
+    ChunkedDecoder chunked;
+    uint64_t left; /* BODY_LENGTH: bytes still to come from the socket */
+    bool answer_complete;
+    bool upstream_keep_alive;
+    uint64_t bytes_sent;
+
+    Deadline wait;  /* for whatever it waits for */
+    Deadline total; /* the whole request body */
+    usec_t begun, dispatched, answered;
+
+    char target[]; /* byte for byte as received */
+} Exchange;
+
+struct Proxy;
+
+/* Sets up the proxy's queues of limits, all unlimited until the settings are known. */
+void exchange_init_deadlines(struct Proxy *p);
+
+/* ── called by the server ── */
+
+/* A request's first line was read. NULL when out of memory: the handler then closes. */
+Exchange *exchange_new(Client *c, struct MHD_Connection *mhd, const char *target);
+/* libmicrohttpd's access handler. */
+enum MHD_Result exchange_handle(
+        Exchange *e, const char *method, const char *version, const char *upload, size_t *upload_size);
+/* The only place where an exchange is freed. */
+void exchange_completed(Exchange *e, bool ok);
+
+/* ── called from elsewhere in the loop ── */
+
+void exchange_client_gone(Exchange *e);
+/* Ends it without an answer. */
+void exchange_abort(Exchange *e);
+
+/* ── between exchange.c, exchange-upstream.c and answer.c ── */
+
+/* Does the request have a body that is not empty? */
+static inline bool exchange_has_body(const Exchange *e)
+{
+    return e->facts.body == REQUEST_BODY_CHUNKED ||
+           (e->facts.body == REQUEST_BODY_LENGTH && e->facts.content_length > 0);
+}
+
+/* Finds out whose the request is, again where the routes have changed since. False: it has its answer. */
+bool exchange_find_route(Exchange *e);
+
+/* Has the handler (or the body's reader) called soon. */
+void exchange_poke(Exchange *e);
+/* In the handler or the reader only. Returns false when the client has gone: the exchange is aborted then. */
+bool exchange_suspend(Exchange *e);
+/* Waits for the service; answers by itself when that cannot be. */
+void exchange_park(Exchange *e, uint32_t dead_epoch);
+/* Gives up the upstream connection, for good or for the pool. */
+void exchange_release_upstream(Exchange *e, bool reusable);
+
+/* READY → UPLOADING or WAITING, or PARKED, or ANSWERED. */
+void exchange_dispatch(Exchange *e);
+/* Sends body bytes upstream: consumes from *upload_size what it can. May suspend. Returns false when the
+ * exchange was aborted. */
+bool exchange_upload(Exchange *e, const char *upload, size_t *upload_size);
+/* The body has ended: UPLOADING → WAITING. */
+void exchange_upload_done(Exchange *e);
+
+/* → ANSWERED with a page of our own. `retry_after` in seconds, 0 = none. */
+void answer_error(Exchange *e, unsigned status, const char *sentence, unsigned retry_after);
+/* → ANSWERED with what upstream said; data are the bytes behind its head, in a buffer that may be written to.
+ */
+void answer_from_upstream(Exchange *e, const ResponseHead *head, size_t head_len, char *data, size_t len);
+/* ANSWERED → STREAMING. False: libmicrohttpd refused it, the exchange is aborted. */
+bool answer_queue(Exchange *e);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: ISC */
+
+/* Accepting, and not accepting: at the limit of connections, or when the process or the system is out of
+ * descriptors, all sockets are taken out of the poller, so that waiting connections cost nothing and stay in
+ * their backlog. They come back with the first connection that ends, or after a pause, for what others may
+ * have freed. */
+
+#include "gateway/listener.h"
+
+#include <unistd.h>
+
+#include "gateway/proxy.h"
+#include "util/event.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#define BATCH 64
+#define WARN_PAUSE (10 * USEC_PER_SEC)
+#define PAUSE (250 * USEC_PER_MSEC)
+
+typedef struct Listener {
+    PollSource source;
+    Listeners *set;
+    struct Listener *next;
+    int fd;
+    uint32_t listener;
+    bool given;
+} Listener;
+
+struct Listeners {
+    Proxy *proxy;
+    Listener *all;
+    size_t n;
+    bool shared, paused;
+    usec_t warned;
+    sd_event_source *resume;
+};
+
+static void on_incoming(PollSource *s, uint32_t events);
+
+static void listener_watch(Listener *l)
+{
+    uint32_t events = EPOLLIN | (l->set->shared ? EPOLLEXCLUSIVE : 0);
+    int r = poller_add(&l->set->proxy->poller, &l->source, l->fd, events, on_incoming);
+    if (r < 0)
+        log_error_errno(r, "Cannot watch a listening socket: %m");
+}
+
+static void resume(Listeners *ls)
+{
+    if (!ls->paused)
+        return;
+    ls->paused = false;
+    event_disarm(ls->resume);
+    for (Listener *l = ls->all; l; l = l->next)
+        listener_watch(l);
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    resume(userdata);
+    return 0;
+}
+
+static void on_less(void *userdata)
+{
+    Listeners *ls = userdata;
+
+    /* Not at once: the connection that ended still holds its descriptor here. */
+    if (ls->paused)
+        (void) event_arm_timer(ls->proxy->event, &ls->resume, 0, on_resume, ls, "accept-resume");
+}
+
+static void pause_all(Listeners *ls, const char *why)
+{
+    if (ls->paused)
+        return;
+    usec_t now = now_monotonic();
+    if (ls->warned == 0 || now - ls->warned > WARN_PAUSE) {
+        ls->warned = now;
+        log_warning("Not accepting connections for now: %s", why);
+    }
+    ls->paused = true;
+    for (Listener *l = ls->all; l; l = l->next)
+        poller_forget(&ls->proxy->poller, &l->source, true);
+    (void) event_arm_timer(ls->proxy->event, &ls->resume, PAUSE, on_resume, ls, "accept-resume");
+}
+
+static void on_incoming(PollSource *s, uint32_t events)
+{
+    Listener *l = container_of(s, Listener, source);
+    Listeners *ls = l->set;
+    Proxy *p = ls->proxy;
+
+    for (int i = 0; i < BATCH; i++) {
+        SocketAddress a = {.len = sizeof(struct sockaddr_un)};
+
+        if (p->clients.n >= route_image_settings(p->routes)->max_connections) {
+            pause_all(ls, "limits.maxConnections is reached.");
+            return;
+        }
+        if (p->clients.n >= p->max_clients) {
+            pause_all(ls, "each connection needs two descriptors, and RLIMIT_NOFILE allows no more.");
+            return;
+        }
+        int fd = accept4(l->fd, &a.sa, &a.len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+            switch (errno) {
+            case EAGAIN:
+            case EINTR:
+                return;
+            case EMFILE:
+            case ENFILE:
+            case ENOBUFS:
+            case ENOMEM:
+                pause_all(ls, strerror(errno));
+                return;
+            default: /* accept(2): errors of the connection itself; the next may be fine */
+                continue;
+            }
+        }
+        if (a.len < sizeof a.sa.sa_family)
+            a.sa.sa_family = AF_UNIX;
+        (void) client_accept(p, fd, l->listener, &a.sa, MAX(a.len, (socklen_t) sizeof(struct sockaddr)));
+    }
+}
+
+int listeners_new(Proxy *p, bool shared, Listeners **ret)
+{
+    Listeners *ls = new0(Listeners, 1);
+    if (!ls)
+        return -ENOMEM;
+    ls->proxy = p;
+    ls->shared = shared;
+    p->clients.on_less = on_less;
+    p->clients.userdata = ls;
+    *ret = ls;
+    return 0;
+}
+
+int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)
+{
+    Listener *l = new0(Listener, 1);
+    if (!l) {
+        fd_close(fd);
+        return -ENOMEM;
+    }
+    *l = (Listener){
+            .source.fd = -EBADF, .set = ls, .next = ls->all, .fd = fd, .listener = listener, .given = given};
+    ls->all = l;
+    ls->n++;
+    if (!ls->paused)
+        listener_watch(l);
+    return 0;
+}
+
+void listeners_drop(Listeners *ls, bool given_only)
+{
+    for (Listener **p = &ls->all; *p;) {
+        Listener *l = *p;
+        if (given_only && !l->given) {
+            p = &l->next;
+            continue;
+        }
+        *p = l->next;
+        poller_forget(&ls->proxy->poller, &l->source, true);
+        fd_close(l->fd);
+        free(l);
+        ls->n--;
+    }
+}
+
+int listeners_given(const Listeners *ls, size_t at)
+{
+    for (Listener *l = ls->all; l; l = l->next)
+        if (l->given && at-- == 0)
+            return l->fd;
+    return -EBADF;
+}
+
+size_t listeners_count(const Listeners *ls)
+{
+    return ls->n;
+}
+
+Listeners *listeners_free(Listeners *ls)
+{
+    if (!ls)
+        return NULL;
+    listeners_drop(ls, false);
+    ls->proxy->clients.on_less = NULL;
+    sd_event_source_disable_unref(ls->resume);
+    return mfree(ls);
+}

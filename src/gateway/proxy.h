@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* The data path's parts, put together by worker.c and handed to each client and exchange. */
+
+#include "gateway/client.h"
+#include "gateway/deadline.h"
+#include "gateway/gate.h"
+#include "gateway/poller.h"
+#include "gateway/server.h"
+#include "gateway/upstream.h"
+#include "wire/field.h"
+
+#define SCRATCH_SIZE (128 * 1024)
+
+typedef struct Proxy {
+    sd_event *event;
+    Poller poller;
+    Deadlines deadlines;
+    Server *server;
+    Clients clients;
+    Gates *gates;
+    Upstreams *upstreams;
+    RouteImage *routes;
+
+    /* One queue a kind of wait; spans from the route image's settings. */
+    DeadlineQueue body_total, body_idle, first_byte, upstream_idle, client_write, backlog;
+
+    size_t max_clients; /* for whom, and for the services they ask for, there are descriptors */
+
+    bool draining; /* no new request on any connection: each answer closes its own */
+
+    /* For the length of one callback: nothing in here outlives it. */
+    char scratch[SCRATCH_SIZE];
+} Proxy;

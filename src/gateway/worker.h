@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* One data path: a loop with everything that serves requests. A gateway is one of these, or several processes
+ * of them. */
+
+#include <systemd/sd-event.h>
+
+#include "util/address.h"
+
+typedef struct Worker Worker;
+
+typedef struct WorkerOptions {
+    SocketAddress manager; /* its socket */
+    const int *listen_fds; /* sockets to accept from; taken */
+    size_t n_listen_fds;   /* 0: those of the configuration */
+    bool shared;           /* other workers accept from them as well */
+    /* It serves no more: 0 after worker_drain(), else 1, as it cannot work (logged). Must not free it. */
+    void (*done)(int status, void *userdata);
+    void *userdata;
+} WorkerOptions;
+
+/* Begins: connects to the manager, and serves as soon as that has said what. Returns 0 or -errno (logged). */
+int worker_new(sd_event *event, const WorkerOptions *options, Worker **ret);
+Worker *worker_free(Worker *w);
+DEFINE_CLEANUP(Worker *, worker_free)
+
+/* Takes no new connection, finishes what is open, then is done; a second call makes it so at once. */
+void worker_drain(Worker *w);
