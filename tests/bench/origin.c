@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+
+/* The fastest origin that is still a plain HTTP/1.1 server: one thread, one epoll, keep-alive, the same small
+ * answer to every request head that ends. It is what stands behind every proxy that is compared, so that the
+ * difference between two runs is the proxies'.
+ *
+ *   bench-origin PORT [STAMP]   writes the CLOCK_MONOTONIC ns of the moment when it can accept to the file
+ * STAMP */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ANSWER                                                                                               \
+    "HTTP/1.1 200 OK\r\nServer: origin\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"                           \
+    "Content-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n"
+
+/* How much of "\r\n\r\n" each connection has seen at its end; requests have no body. */
+static unsigned char *matched;
+
+static void serve(int fd, int epoll_fd)
+{
+    char in[16384], out[16 * sizeof ANSWER];
+    size_t n_out = 0;
+    ssize_t n = recv(fd, in, sizeof in, MSG_DONTWAIT);
+
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0) {
+        (void) epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        close(fd);
+        return;
+    }
+    for (ssize_t i = 0; i < n; i++) {
+        unsigned char m = matched[fd];
+        matched[fd] = in[i] == "\r\n\r\n"[m] ? (unsigned char) (m + 1) : in[i] == '\r';
+        if (matched[fd] < 4)
+            continue;
+        matched[fd] = 0;
+        if (n_out + strlen(ANSWER) > sizeof out) {
+            (void) !write(fd, out, n_out);
+            n_out = 0;
+        }
+        memcpy(out + n_out, ANSWER, strlen(ANSWER));
+        n_out += strlen(ANSWER);
+    }
+    (void) !write(fd, out, n_out);
+}
+
+static int listen_on(unsigned short port)
+{
+    struct sockaddr_in a = {
+            .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (fd < 0 || bind(fd, (struct sockaddr *) &a, sizeof a) < 0 || listen(fd, 4096) < 0) {
+        perror("bench-origin");
+        exit(1);
+    }
+    return fd;
+}
+
+static void stamp(const char *path)
+{
+    struct timespec now;
+    char text[32];
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int n = snprintf(text, sizeof text, "%lld", (long long) now.tv_sec * 1000000000 + now.tv_nsec);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    (void) !write(fd, text, (size_t) n);
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit limit;
+    struct epoll_event events[256];
+
+    if (argc < 2)
+        return 2;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max < 65536 ? limit.rlim_max : 65536;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    matched = calloc(limit.rlim_cur, 1);
+
+    int listener = listen_on((unsigned short) atoi(argv[1])), epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    epoll_ctl(
+            epoll_fd, EPOLL_CTL_ADD, listener, &(struct epoll_event){.events = EPOLLIN, .data.fd = listener});
+    if (argc > 2)
+        stamp(argv[2]);
+
+    for (;;) {
+        int n = epoll_wait(epoll_fd, events, 256, -1);
+        for (int i = 0; i < n; i++) {
+            int fd = events[i].data.fd, one = 1;
+            if (fd != listener) {
+                serve(fd, epoll_fd);
+                continue;
+            }
+            fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+            if (fd < 0)
+                continue;
+            matched[fd] = 0;
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+            epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN, .data.fd = fd});
+        }
+    }
+}

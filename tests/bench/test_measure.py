@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: ISC
+"""The parsing and arithmetic under the measurements."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import measure  # noqa: E402
+
+WRK = """Running 5s test @ http://127.0.0.1:18999/
+  1 threads and 64 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency    72.28us   65.66us   2.16ms   97.32%
+    Req/Sec    87.66k     9.38k   97.97k    70.00%
+  Latency Distribution
+     50%   65.00us
+     75%    0.88ms
+     90%  109.00us
+     99%    1.68s
+  87126 requests in 5.01s, 10.97MB read
+Requests/sec:  17390.42
+Transfer/sec:     10.97MB
+"""
+
+
+def test_wrk_output_is_read():
+    r = measure.parse_wrk(WRK)
+    assert r == {"requests": 87126, "seconds": 5.01, "rps": 17390.42, "p50": pytest.approx(65e-6), "p99": 1.68,
+                 "errors": 0}
+
+
+def test_errors_and_bad_answers_are_counted():
+    text = WRK + "  Socket errors: connect 1, read 20, write 300, timeout 4000\n  Non-2xx or 3xx responses: 50000\n"
+    assert measure.parse_wrk(text)["errors"] == 54321
+
+
+def test_a_long_run_is_given_in_minutes():
+    assert measure.parse_wrk(WRK.replace("in 5.01s,", "in 1.50m,"))["seconds"] == 90
+
+
+def test_a_command_name_with_spaces_and_brackets_does_not_confuse():
+    text = "42 (a) R (b) S 17 42 42 0 -1 4194560 1 2 3 4 250 50 0 0 20 0 1 0 100"
+    state, parent, seconds = measure.parse_stat(text)
+    assert (state, parent) == ("S", 17)
+    assert seconds == pytest.approx(300 / measure.CLOCK_TICKS)
+
+
+def test_pss_is_read_in_bytes():
+    text = "5581e0000000-7ffd00000000 ---p 00000000 00:00 0  [rollup]\nRss:    5000 kB\nPss:    1234 kB\nPss_Anon: 9 kB\n"
+    assert measure.parse_pss(text) == 1234 * 1024
+
+
+def test_spread_is_half_the_distance_of_the_quartiles():
+    assert measure.spread([10, 10, 10, 10]) == 0
+    assert measure.spread([8, 9, 10, 11, 12]) == pytest.approx(0.1)
+    assert measure.spread([5]) == 0
+
+
+def test_a_table_is_markdown():
+    assert measure.table(["proxy", "µs"], [["nginx", 1.5], ["x", 10]]) == (
+        "| proxy |  µs |\n|-------|----:|\n| nginx | 1.5 |\n| x     |  10 |")
+
+
+def test_own_cost_is_measured():
+    before = measure.cpu_seconds([os.getpid()])
+    while measure.cpu_seconds([os.getpid()]) - before < 0.02:
+        sum(range(1000))
+    assert os.getpid() in measure.family(os.getppid())
+    assert measure.pss([os.getpid()]) > 1 << 20

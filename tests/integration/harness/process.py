@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: ISC
+"""What /proc tells about processes, free ports, and waiting for a condition with a deadline."""
+
+import fcntl
+import os
+import random
+import resource
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+_locks = []
+
+
+def allow_many_descriptors():
+    """A test opens thousands of sockets; the programs it starts get the usual limit back (Gateway.start)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 17), hard))
+
+
+def wait_for(condition, what, timeout=10.0):
+    """Returns the condition's first true value; fails with `what` at the deadline."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout:g} s")
+        time.sleep(0.003)
+
+
+def free_port(wanted=None):
+    """A TCP port that is free on 127.0.0.1 and ::1 and stays ours: below the range that outgoing connections take
+    theirs from, and locked against every other test process until this one ends. OSError when `wanted` is not free."""
+    folder = Path(tempfile.gettempdir()) / f"dynapm-test-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = wanted or random.randrange(10000, 32000)
+        fd = os.open(folder / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+                with socket.socket(family) as s:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    s.bind((host, port))
+            _locks.append(fd)
+            return port
+        except OSError:
+            os.close(fd)
+            if wanted:
+                raise
+
+
+def stat_fields(pid):
+    """The fields of proc(5) stat after the command: state first; None when the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def alive(pid):
+    fields = stat_fields(pid)
+    return fields is not None and fields[0] not in "ZX"
+
+
+def cpu_seconds(pid):
+    fields = stat_fields(pid)
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def name(pid):
+    """The program's name; the command line's, for comm is cut at 15 characters."""
+    return os.path.basename((command(pid).split(" ") or [""])[0])
+
+
+def memory(pid, key):
+    """A line of proc(5) status such as VmRSS or VmHWM, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(key)
+
+
+def descendants(pid):
+    """All living processes below pid, zombies not counted."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            fields = stat_fields(entry)
+            if fields:
+                children.setdefault(int(fields[1]), []).append((int(entry), fields[0]))
+    found, queue = [], [pid]
+    while queue:
+        for child, state in children.get(queue.pop(), []):
+            if state not in "ZX":
+                found.append(child)
+            queue.append(child)
+    return found
+
+
+def kill(pid, sig=signal.SIGKILL):
+    """Sends a signal and, for SIGKILL, waits until the process is no more."""
+    os.kill(pid, sig)
+    if sig == signal.SIGKILL:
+        wait_for(lambda: not alive(pid), f"process {pid} ends by SIGKILL")
+
+
+def socket_owners(local_port, peer_port):
+    """Processes that hold the server's end of the connection between these two TCP ports."""
+    inode = None
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            words = line.split()
+            if (int(words[1].rpartition(":")[2], 16), int(words[2].rpartition(":")[2], 16)) == (local_port, peer_port):
+                inode = words[9]
+    owners = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                links = [os.readlink(f"/proc/{entry}/fd/{fd}") for fd in os.listdir(f"/proc/{entry}/fd")]
+            except OSError:
+                continue
+            if f"socket:[{inode}]" in links:
+                owners.append(int(entry))
+    return owners

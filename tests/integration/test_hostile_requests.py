@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: ISC
+"""The table of hostile and of unusual requests against the real gateway, whole and byte by byte."""
+
+import pytest
+
+import hostile_runner as runner
+import hostile_table as table
+from harness import Site
+
+WAYS = pytest.mark.parametrize("piece", [None, 1], ids=["whole", "byte by byte"])
+
+
+@pytest.fixture(scope="module")
+def recorder():
+    r = runner.Recorder()
+    yield r
+    r.close()
+
+
+@pytest.fixture(scope="module")
+def address(recorder):
+    site = Site()
+    service = {"hosts": [table.NAME, table.OTHER], "base": f"http://127.0.0.1:{recorder.port}", "proxyOnly": True}
+    gateway = site.gateway(files={"table.json": service})
+    yield gateway.address
+    site.finish()
+
+
+def cases(entries):
+    return pytest.mark.parametrize("case", entries, ids=[c.name for c in entries])
+
+
+@WAYS
+@cases(table.BAD)
+def test_it_is_refused_and_nothing_of_it_reaches_the_service(address, recorder, case, piece):
+    _, complaints = runner.judge_bad(address, recorder, case, piece)
+    assert not complaints
+
+
+@WAYS
+@cases(table.BAD_BODY)
+def test_a_bad_body_never_arrives_as_a_whole_one(address, recorder, case, piece):
+    _, complaints = runner.judge_bad_body(address, recorder, case, piece)
+    assert not complaints
+
+
+@WAYS
+@cases(table.GOOD)
+def test_what_is_unusual_but_right_arrives_as_it_was_sent(address, recorder, case, piece):
+    _, complaints = runner.judge_good(address, recorder, case, piece)
+    assert not complaints
