@@ -86,13 +86,13 @@ static int format_path(const Value *v, const char *child, char **ret)
     write_path(f, v);
     if (child)
         write_key(f, child, !v->parent);
-    if (fclose(f) != 0)
+    if (fclose(f) != 0 || !path)
         return -ENOMEM;
     *ret = *path ? TAKE_PTR(path) : NULL;
     return 0;
 }
 
-static int add_problem(
+_printf_(5, 0) static int add_problem(
         Reader *r, JsonPosition at, const Value *v, const char *child, const char *format, va_list ap)
 {
     char *path = NULL, *message;
@@ -244,7 +244,8 @@ static json_object *decode_name(const Reader *r, const JsonNode *n)
     return name;
 }
 
-/* json-c let the last of two equal names win; find the second one and say so. */
+/* json-c let the last of two equal names win: find the second one and say so. Where there is none, it had no
+ * memory for a member and did not mention it. */
 static int report_duplicates(Reader *r, const Value *v)
 {
     json_object *seen = json_object_new_object();
@@ -268,7 +269,7 @@ static int report_duplicates(Reader *r, const Value *v)
         json_object_put(name);
     }
     json_object_put(seen);
-    return all;
+    return all < 0 ? all : -ENOMEM;
 }
 
 static int check_duplicates(Reader *r, const Value *v)

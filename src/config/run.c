@@ -69,6 +69,7 @@ static int read_command(Reader *r, const Value *v, char **ret)
 static int read_exec(Reader *r, const Value *v, char ***ret)
 {
     ValueIterator it = {};
+    size_t n = 0;
     int all = 0;
 
     if (!value_is(v, json_type_array) || v->node->n_children == 0)
@@ -77,7 +78,7 @@ static int read_exec(Reader *r, const Value *v, char ***ret)
     char **argv = new0(char *, v->node->n_children + 1);
     if (!argv)
         return -ENOMEM;
-    *ret = argv; /* from here on the service's, whatever happens */
+    *ret = argv; /* from here on the service's, whatever happens; without gaps, or what is behind one leaks */
     for (Value arg = {}; value_next(r, v, &it, &arg);) {
         const char *s;
         int k;
@@ -89,7 +90,7 @@ static int read_exec(Reader *r, const Value *v, char ***ret)
             if (arg.index == 0 && (!*s || (strchr(s, '/') && *s != '/')))
                 k = problem_expected(r, &arg, "an absolute path, or a name to be found in $PATH");
             else
-                k = set_string(&argv[arg.index], s);
+                k = set_string(&argv[n++], s);
         }
         if (is_fatal(&all, k))
             return k;
@@ -102,6 +103,7 @@ static int read_exec(Reader *r, const Value *v, char ***ret)
 static int read_env(Reader *r, const Value *v, char ***ret)
 {
     ValueIterator it = {};
+    size_t n = 0;
     int all = 0;
 
     if (!value_is(v, json_type_object))
@@ -118,10 +120,11 @@ static int read_env(Reader *r, const Value *v, char ***ret)
             k = problem_at_key(r, &e, "expected letters, digits and \"_\" as an environment variable's name");
         else if (type == json_type_string || type == json_type_boolean || type == json_type_int ||
                  type == json_type_double) {
-            if (asprintf(&env[e.index], "%s=%s", e.key, json_object_get_string(e.json)) < 0) {
-                env[e.index] = NULL;
+            if (asprintf(&env[n], "%s=%s", e.key, json_object_get_string(e.json)) < 0) {
+                env[n] = NULL;
                 k = -ENOMEM;
-            }
+            } else
+                n++;
         } else
             k = problem_expected(r, &e, "a string");
         if (is_fatal(&all, k))

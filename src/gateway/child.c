@@ -70,6 +70,8 @@ static void become(const ChildOptions *o, const struct rlimit *descriptors, pid_
     (void) setrlimit(RLIMIT_NOFILE, descriptors);
     sigemptyset(&none);
     (void) sigprocmask(SIG_SETMASK, &none, NULL);
+    /* A Ctrl-C is for us alone: who is to stop first, and who last, is for us to say. */
+    (void) setpgid(0, 0);
     /* It ends in good order when we end in none. */
     (void) prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)

@@ -126,6 +126,25 @@ static void clients_remove(Clients *cs, Client *c)
     *b = c->same_hash;
 }
 
+/* Has the library read once more. It takes a short read for a drained socket, which an end that came along
+ * with the last bytes belies: there will be no further edge to tell of it. Ending the receiving side makes
+ * one, and loses no byte. */
+static void have_end_read(Client *c)
+{
+    (void) shutdown(c->fd, SHUT_RD);
+}
+
+static void on_watched(PollSource *s, uint32_t events)
+{
+    Client *c = container_of(s, Client, watch);
+
+    c->gone = true;
+    if (c->exchange && c->exchange->suspended)
+        exchange_abort(c->exchange);
+    else
+        have_end_read(c);
+}
+
 int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len)
 {
     const RouteSettings *limits = route_image_settings(p->routes);
@@ -149,10 +168,16 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
     if (is_ip)
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 
+    int r = poller_add(&p->poller, &c->watch, fd, EPOLLRDHUP | EPOLLET, on_watched);
+    if (r < 0) {
+        fd_close(fd);
+        free(c);
+        return r;
+    }
     clients_add(&p->clients, c);
     deadline_set(&c->deadline, &p->clients.heads);
     /* From here on the library closes the descriptor, also on failure, and calls client_free(). */
-    int r = server_add_connection(p->server, c, address, len);
+    r = server_add_connection(p->server, c, address, len);
     if (r < 0)
         client_free(c);
     return r;
@@ -184,25 +209,6 @@ void client_free(Client *c)
         cs->on_less(cs->userdata);
 }
 
-static void on_watched(PollSource *s, uint32_t events)
-{
-    Client *c = container_of(s, Client, watch);
-
-    c->gone = true;
-    if (c->exchange)
-        exchange_client_gone(c->exchange);
-}
-
-bool client_watch(Client *c)
-{
-    if (c->watch.fd < 0 && !c->gone) {
-        int r = poller_add(&c->proxy->poller, &c->watch, c->fd, EPOLLRDHUP | EPOLLET, on_watched);
-        if (r < 0)
-            log_debug_errno(r, "Cannot watch a client's connection: %m");
-    }
-    return !c->gone;
-}
-
 void client_shutdown(Client *c)
 {
     deadline_clear(&c->deadline);
@@ -227,6 +233,8 @@ void client_exchange_over(Client *c)
 
     if (c->proxy->draining)
         client_shutdown(c);
+    else if (c->gone)
+        have_end_read(c);
     else
         deadline_set(&c->deadline, &c->proxy->clients.keep_alives);
 }

@@ -59,10 +59,6 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
 void client_closing(Client *c);
 void client_free(Client *c);
 
-/* From now on an end of the client's side is noticed while libmicrohttpd does not look. Returns false if it
- * has ended. */
-bool client_watch(Client *c);
-
 /* Ends the connection: libmicrohttpd, whose descriptor it is, sees it shut down and closes it. */
 void client_shutdown(Client *c);
 

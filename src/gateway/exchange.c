@@ -90,8 +90,11 @@ void exchange_poke(Exchange *e)
 
 bool exchange_suspend(Exchange *e)
 {
+    if (e->suspended) /* the library hands out the next chunk that it has, suspended or not; twice would break
+                         its lists */
+        return true;
     stop_lingering(e);
-    if (!client_watch(e->client)) {
+    if (e->client->gone) {
         exchange_abort(e);
         return false;
     }
@@ -110,13 +113,6 @@ void exchange_abort(Exchange *e)
     exchange_release_upstream(e, false);
     client_shutdown(e->client);
     exchange_poke(e);
-}
-
-void exchange_client_gone(Exchange *e)
-{
-    /* While it is not suspended the library looks by itself, and a body that is being written finds out. */
-    if (e->suspended)
-        exchange_abort(e);
 }
 
 static void on_proceed(Ticket *t, const GateVerdict *verdict)

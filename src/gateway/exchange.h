@@ -93,7 +93,6 @@ void exchange_completed(Exchange *e, bool ok);
 
 /* ── called from elsewhere in the loop ── */
 
-void exchange_client_gone(Exchange *e);
 /* Ends it without an answer. */
 void exchange_abort(Exchange *e);
 

@@ -232,6 +232,13 @@ uint32_t gate_online_epoch(const Gate *g)
     return atomic_load(&s->state) == SERVICE_ONLINE ? atomic_load(&s->epoch) : 0;
 }
 
+void gates_refuse_parked(Gates *gs, const char *why)
+{
+    for (size_t i = 0; i < gs->n_gates; i++)
+        if (gs->gates[i])
+            gate_refuse(gs->gates[i], why, 1);
+}
+
 size_t gates_n_parked(const Gates *gs)
 {
     return gs->n_parked;

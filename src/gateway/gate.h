@@ -63,5 +63,7 @@ void ticket_answered(Ticket *t);
 /* It is over, in whatever state. Harmless for a ticket that is not open. */
 void ticket_close(Ticket *t);
 
+/* All who wait get their answer: 503 and why. */
+void gates_refuse_parked(Gates *gs, const char *why);
 size_t gates_n_parked(const Gates *gs);
 size_t gates_n_open(const Gates *gs);

@@ -39,6 +39,7 @@ typedef struct WakeCall {
 } WakeCall;
 
 static int link_connect(Link *l);
+static int link_attach(Link *l);
 
 static void link_drop(Link *l)
 {
@@ -84,6 +85,8 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
     Link *l = userdata;
 
     if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected"))
+        link_retry(l);
+    else if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Connected") && link_attach(l) < 0)
         link_retry(l);
     return 0;
 }
@@ -248,6 +251,20 @@ static int send_offers(Link *l, sd_bus *bus)
     return 0;
 }
 
+/* Not before the connection is up: sending descriptors on one that is not would block until it is. */
+static int link_attach(Link *l)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    int r;
+
+    if ((r = send_offers(l, l->bus)) < 0 ||
+            (r = sd_bus_message_new_method_call(
+                     l->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_ATTACH)) < 0 ||
+            (r = sd_bus_message_append(m, "ub", BUS_ATTACH_VERSION, (int) l->main_listeners)) < 0)
+        return r;
+    return sd_bus_call_async(l->bus, NULL, m, on_attached, l, CALL_TIMEOUT);
+}
+
 static int link_connect(Link *l)
 {
     _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
@@ -263,20 +280,13 @@ static int link_connect(Link *l)
             (r = sd_bus_set_fd(bus, fd, fd)) < 0)
         return r;
     TAKE_FD(fd);
-    if ((r = sd_bus_negotiate_fds(bus, true)) < 0 || (r = sd_bus_start(bus)) < 0 ||
+    /* At the loop's end there is nobody to flush to: that would wait for a manager that may never come. */
+    if ((r = sd_bus_set_close_on_exit(bus, false)) < 0 || (r = sd_bus_set_connected_signal(bus, true)) < 0 ||
+            (r = sd_bus_negotiate_fds(bus, true)) < 0 || (r = sd_bus_start(bus)) < 0 ||
             (r = sd_bus_attach_event(bus, l->event, SD_EVENT_PRIORITY_NORMAL)) < 0 ||
             (r = sd_bus_add_filter(bus, NULL, on_message, l)) < 0)
         return r;
 
-    r = send_offers(l, bus);
-    if (r < 0)
-        return r;
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    if ((r = sd_bus_message_new_method_call(bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_ATTACH)) <
-                    0 ||
-            (r = sd_bus_message_append(m, "ub", BUS_ATTACH_VERSION, (int) l->main_listeners)) < 0 ||
-            (r = sd_bus_call_async(bus, NULL, m, on_attached, l, CALL_TIMEOUT)) < 0)
-        return r;
     l->bus = TAKE_PTR(bus);
     return 0;
 }

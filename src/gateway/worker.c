@@ -18,7 +18,7 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-#define DRAIN_LIMIT (20 * USEC_PER_SEC)
+#define DRAIN_LIMIT (10 * USEC_PER_SEC)
 #define STATUS_PAUSE USEC_PER_SEC
 #define RESERVED_FDS 32 /* loop, manager, tables, listeners */
 
@@ -345,6 +345,7 @@ void worker_drain(Worker *w)
     }
     p->draining = true;
     listeners_drop(w->listeners, false);
+    gates_refuse_parked(p->gates, "dynapm is shutting down.");
     for (Client *c = p->clients.all; c; c = c->next)
         if (!c->exchange)
             client_shutdown(c);

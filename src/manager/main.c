@@ -235,7 +235,8 @@ static int on_end(sd_event_source *source, const struct signalfd_siginfo *si, vo
 
     if (m->stopping) {
         log_warning("Asked to end a second time, leaving what still runs behind.");
-        return sd_event_exit(m->event, EXIT_FAILURE);
+        manager_exit(m, EXIT_FAILURE);
+        return 0;
     }
     manager_shutdown(m, si->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
     return 0;

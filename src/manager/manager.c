@@ -73,6 +73,14 @@ static size_t n_still_up(const Manager *m)
     return n;
 }
 
+void manager_exit(Manager *m, int status)
+{
+    /* Connections that are open when a loop ends are flushed by sd-bus, which waits for whoever does not
+     * read. */
+    peers_done(&m->peers);
+    (void) sd_event_exit(m->event, status);
+}
+
 static int on_report(sd_event_source *source, void *userdata)
 {
     Manager *m = userdata;
@@ -84,7 +92,7 @@ static int on_report(sd_event_source *source, void *userdata)
         m->reported = TAKE_PTR(text);
     }
     if (m->stopping && n_still_up(m) == 0)
-        (void) sd_event_exit(m->event, 0);
+        manager_exit(m, EXIT_SUCCESS);
     return 0;
 }
 
@@ -324,7 +332,7 @@ static int on_stop_limit(sd_event_source *source, uint64_t usec, void *userdata)
 
     log_error("%zu service%s did not stop in time, leaving %s behind.", n, n == 1 ? "" : "s",
             n == 1 ? "it" : "them");
-    (void) sd_event_exit(m->event, EXIT_FAILURE);
+    manager_exit(m, EXIT_FAILURE);
     return 0;
 }
 

@@ -65,6 +65,10 @@ DEFINE_CLEANUP(Manager *, manager_free)
  * the loop when they are gone, with 0. */
 void manager_shutdown(Manager *m, const char *reason);
 
+/* Ends the loop at once; what runs is left alone. Not to be called while a gateway's message is dispatched.
+ */
+void manager_exit(Manager *m, int status);
+
 /* The service of a slot, NULL where there is none. The slot may be anything. */
 Service *manager_service(const Manager *m, uint32_t slot);
 

@@ -2,12 +2,14 @@
 
 /* Ready is what accepts a connection, TCP or unix. Also the connecting half of the http probe. The addresses
  * of an endpoint are tried one after the other: on loopback, where services live, a port that nobody listens
- * on refuses at once.
+ * on refuses at once. On loopback the outcome is also known as soon as connect(2) has returned, whatever it
+ * says, so it is asked for before an event source is made: a waiting probe costs a few system calls an
+ * attempt.
  *
  * A peculiarity that retries must know: a connect to a port of this machine out of the range that the kernel
  * takes source ports from may by chance be given that same port as its source, and is then connected to
- * itself (RFC 9293 3.5, simultaneous open). That is no service; and it must be reset rather than closed, or
- * the port would be taken for as long as TIME_WAIT lasts. */
+ * itself (RFC 9293 3.5, simultaneous open). That is no service. It is reset at once, rather than closed: in
+ * TIME_WAIT, or while it is open, it would keep the service from binding its port. */
 
 #include "probe/probe-internal.h"
 
@@ -18,7 +20,7 @@
 
 static void connect_next(Probe *p, int error);
 
-/* Is the socket connected to itself? Resets it then. */
+/* Is the socket connected to itself, or about to be? It will be reset then when it is closed. */
 static bool is_self_connected(int fd, const SocketAddress *peer)
 {
     SocketAddress own = {.len = sizeof own.in6};
@@ -35,13 +37,23 @@ static bool is_self_connected(int fd, const SocketAddress *peer)
     return same;
 }
 
-/* The socket says 0 or why it could not connect. May free the probe. */
+/* How a connect stands: 0 for connected, EINPROGRESS, or why it failed. */
+static int connect_state(int fd)
+{
+    SocketAddress peer = {.len = sizeof peer.un};
+    socklen_t len = sizeof(int);
+    int error;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        return errno;
+    if (error != 0)
+        return error;
+    return getpeername(fd, &peer.sa, &peer.len) == 0 ? 0 : errno == ENOTCONN ? EINPROGRESS : errno;
+}
+
+/* The socket's outcome is known. May free the probe. */
 static void connect_finished(Probe *p, int error)
 {
-    const SocketAddress *peer = &p->config->health_check.endpoint.addresses[p->connector.next - 1];
-
-    if (error == 0 && is_self_connected(p->connector.fd, peer))
-        error = ECONNREFUSED;
     if (error == 0)
         p->connector.connected(p);
     else
@@ -51,39 +63,35 @@ static void connect_finished(Probe *p, int error)
 static int on_connect(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
     Probe *p = userdata;
-    int error = 0;
-    socklen_t len = sizeof error;
+    int error = connect_state(fd);
 
+    if (error == EINPROGRESS)
+        return 0;
     p->connector.io = sd_event_source_disable_unref(p->connector.io);
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-        error = errno;
     connect_finished(p, error);
     return 0;
 }
 
-/* Returns 0 when the outcome is known, in *ret_error, 1 when it will be told to on_connect(). */
-static int connect_begin(Probe *p, const SocketAddress *a, int *ret_error)
+/* Returns 0 for connected, EINPROGRESS when the outcome will be told to on_connect(), or another error. */
+static int connect_begin(Probe *p, const SocketAddress *a)
 {
-    p->connector.fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (p->connector.fd < 0) {
-        *ret_error = errno;
-        return 0;
-    }
-    if (connect(p->connector.fd, &a->sa, a->len) == 0) {
-        *ret_error = 0;
-        return 0;
-    }
-    if (errno != EINPROGRESS) {
-        *ret_error = errno;
-        return 0;
-    }
-    int r = sd_event_add_io(p->context.event, &p->connector.io, p->connector.fd, EPOLLOUT, on_connect, p);
-    if (r < 0) {
-        *ret_error = -r;
-        return 0;
-    }
+    int fd, error;
+
+    fd = p->connector.fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return errno;
+    error = connect(fd, &a->sa, a->len) == 0 ? 0 : errno;
+    if (is_self_connected(fd, a))
+        return ECONNREFUSED;
+    if (error == EINPROGRESS)
+        error = connect_state(fd);
+    if (error != EINPROGRESS)
+        return error;
+    int r = sd_event_add_io(p->context.event, &p->connector.io, fd, EPOLLOUT, on_connect, p);
+    if (r < 0)
+        return -r;
     (void) sd_event_source_set_description(p->connector.io, "probe-connect");
-    return 1;
+    return EINPROGRESS;
 }
 
 /* Goes on with the next address; `error` is what the one before met. */
@@ -95,7 +103,8 @@ static void connect_next(Probe *p, int error)
     probe_disconnect(p);
     if (p->connector.next < e->n_addresses) {
         const SocketAddress *a = &e->addresses[p->connector.next++];
-        if (connect_begin(p, a, &error) == 0)
+        error = connect_begin(p, a);
+        if (error != EINPROGRESS)
             connect_finished(p, error);
         return;
     }

@@ -19,7 +19,6 @@
 #define BACKOFF_MIN USEC_PER_SEC
 #define BACKOFF_MAX (60 * USEC_PER_SEC)
 #define STABLE_AFTER (10 * USEC_PER_SEC)
-#define QUICK_DEATHS_MAX 3
 
 static bool transition_is_legal(ServiceState from, ServiceState to)
 {
@@ -28,10 +27,8 @@ static bool transition_is_legal(ServiceState from, ServiceState to)
                     {[SERVICE_STARTING] = true, [SERVICE_ONLINE] = true, [SERVICE_STOPPING] = true},
             [SERVICE_STARTING] =
                     {[SERVICE_ONLINE] = true, [SERVICE_STOPPING] = true, [SERVICE_FAILED] = true},
-            [SERVICE_ONLINE] = {[SERVICE_STARTING] = true,
-                    [SERVICE_STOPPING] = true,
-                    [SERVICE_OFFLINE] = true,
-                    [SERVICE_FAILED] = true},
+            [SERVICE_ONLINE] =
+                    {[SERVICE_STARTING] = true, [SERVICE_STOPPING] = true, [SERVICE_OFFLINE] = true},
             [SERVICE_STOPPING] = {[SERVICE_OFFLINE] = true, [SERVICE_ONLINE] = true, [SERVICE_FAILED] = true},
             [SERVICE_FAILED] = {[SERVICE_OFFLINE] = true},
     };
@@ -252,12 +249,7 @@ static void on_exited(Backend *b, const char *why, void *userdata)
     if (s->state != SERVICE_ONLINE)
         return;
     if (now_monotonic() - s->since >= STABLE_AFTER)
-        s->n_failures = s->n_quick_deaths = 0;
-    else if (++s->n_quick_deaths >= QUICK_DEATHS_MAX) {
-        note_failure(s, "%s keeps ending soon after it was started: %s", service_name(s), why);
-        enter_failed(s);
-        return;
-    }
+        s->n_failures = 0;
     service_set_state(s, SERVICE_OFFLINE, why);
 }
 
@@ -271,7 +263,7 @@ static void on_stopped(Backend *b, const char *why, void *userdata)
         enter_failed(s);
         return;
     }
-    s->n_failures = s->n_quick_deaths = 0; /* it ran until it was stopped: that is no failure */
+    s->n_failures = 0; /* it ran until it was stopped: that is no failure */
     service_set_state(s, SERVICE_OFFLINE, why);
     if (s->waiters.head)
         service_launch(s, s->wake_reason ?: "requests came meanwhile");

@@ -29,8 +29,8 @@ struct Service {
     WaiterList waiters;
     usec_t start_began;
 
-    unsigned n_failures;     /* in a row, for the back-off */
-    unsigned n_quick_deaths; /* in a row: ended soon after it was ready */
+    unsigned n_failures; /* in a row, for the back-off */
+
     usec_t backoff_until;
     bool watched; /* the gateways are asked to tell when it falls idle */
 

@@ -4,6 +4,7 @@
  * lifecycle.c. */
 
 #include "service/service-internal.h"
+#include "util/log.h"
 
 int service_new(const ServiceHost *host, const ServiceConfig *config, uint32_t slot, Service **ret)
 {
@@ -19,7 +20,7 @@ int service_new(const ServiceHost *host, const ServiceConfig *config, uint32_t s
                 .default_user = host->backend.default_user};
         r = backend_new(&host->backend, config, &service_backend_events, s, &s->backend, &s->unsupported);
         if (r == -EOPNOTSUPP)
-            s->backend = NULL;
+            log_service_warning(config->name, "%s", s->unsupported);
         else if (r < 0)
             return r;
         r = probe_new(&probe, config, service_on_probe_done, s, &s->probe);

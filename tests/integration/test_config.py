@@ -122,7 +122,7 @@ def test_of_two_claims_to_one_host_the_first_file_keeps_it_and_both_are_named(si
     a, b = site.app(name="a", host="same.localhost"), site.app(name="b", host="same.localhost")
     gw = site.gateway(a, b)
     assert gw.curl("same").text == "hello from a\n"
-    [line] = gw.find_log(r"same\.localhost")
+    [line] = gw.find_log(r"same\.localhost is already taken")
     assert "a.json" in line.text and "b.json" in line.text
 
 

@@ -227,6 +227,18 @@ def test_it_stops_its_services_when_it_is_told_to_end(manager, sig):
     assert not [pid for pid in services if process.alive(pid)]
 
 
+def test_no_gateway_holds_up_its_end(manager):
+    manager.service("a")
+    manager.start()
+    with socket.socket(socket.AF_UNIX) as silent, manager.peer() as deaf:
+        silent.connect(str(manager.run / "manager"))  # and never says a word
+        deaf.attach()
+        assert deaf.wake(0)[0]
+        for _ in range(5000):  # more answers than a socket holds
+            deaf.send("Wake", "uus", 0, 0, "GET a/")
+        assert manager.end(timeout=10) == 0
+
+
 def test_a_second_signal_ends_it_at_once(manager):
     manager.config("stubborn", host="s.test", base="http://127.0.0.1:1", healthCheck={"type": "none"},
                    exec=["/bin/sh", "-c", "trap '' TERM; while :; do sleep 3600; done"], stopTimeout="1h")

@@ -125,8 +125,9 @@ static void what_is_run_has_to_make_sense(void **state)
             {"{" HOST ", " BASE ",\n\"exec\": []}", "2:9: exec: expected a program and its arguments, such "
                                                     "as [\"/usr/bin/node\", \"server.js\"], got "
                                                     "an empty array"},
-            {"{" HOST ", " BASE ",\n\"exec\": [\"./run\"]}", "2:10: exec[0]: expected an absolute path, or a "
-                                                             "name to be found in $PATH, got \"./run\""},
+            {"{" HOST ", " BASE ",\n\"exec\": [\"./run\", \"x\"]}",
+                    "2:10: exec[0]: expected an absolute path, or a "
+                    "name to be found in $PATH, got \"./run\""},
             {"{" HOST ", " BASE ",\n\"exec\": [\"\"]}",
                     "2:10: exec[0]: expected an absolute path, or a name to be found in $PATH, got \"\""},
             {"{" HOST ", " BASE ",\n\"exec\": [\"node\", 3001]}",
@@ -142,14 +143,15 @@ static void what_is_run_has_to_make_sense(void **state)
             {"{" HOST ", " BASE ", \"cwd\": \"/\",\n\"commands\": {\"start\": \"a\", \"cwd\": \"/\"}}",
                     "2:28: commands.cwd: expected cwd at the service or in commands, got both"},
             {"{" HOST ", " BASE ", \"commands\": {\"start\": \"a\", \"env\": {}}, \"env\": {}}",
-                    "1:81: commands.env: expected env at the service or in commands, got both"},
+                    "1:80: commands.env: expected env at the service or in commands, got both"},
             {"{" REST ",\n\"cwd\": \"srv\"}", "2:8: cwd: expected an absolute path, got \"srv\""},
             {"{" REST ",\n\"user\": \"a b\"}", "2:9: user: expected a user's name, got \"a b\""},
             {"{" REST ",\n\"user\": 0}", "2:9: user: expected a user's name, got 0"},
             {"{" REST ",\n\"env\": [\"A=b\"]}",
                     "2:8: env: expected an object of environment variables, got an array"},
-            {"{" REST ",\n\"env\": {\"A-B\": \"\"}}", "2:9: env[\"A-B\"]: expected letters, digits and \"_\" "
-                                                      "as an environment variable's name"},
+            {"{" REST ",\n\"env\": {\"A-B\": \"\", \"C\": \"d\"}}",
+                    "2:9: env.A-B: expected letters, digits and \"_\" "
+                    "as an environment variable's name"},
             {"{" REST ",\n\"env\": {\"A\": null}}", "2:14: env.A: expected a string, got null"},
             {"{" HOST ", " BASE ",\n\"unit\": \"a b\"}",
                     "2:9: unit: expected a systemd unit such as \"blog.service\", got \"a b\""},

@@ -12,6 +12,7 @@ The file PROGRESS holds the number of MiB moved so far.
 
 import hashlib
 import os
+import threading
 import time
 
 import base
@@ -21,9 +22,10 @@ from bulk_body import MIB, pieces
 def progress(n):
     path = os.environ.get("PROGRESS")
     if path:
-        with open(path + ".new", "w") as f:
+        new = f"{path}.{threading.get_ident()}"
+        with open(new, "w") as f:
             f.write(str(n))
-        os.rename(path + ".new", path)
+        os.rename(new, path)
 
 
 def download(request, n, framing):

@@ -106,12 +106,13 @@ class Raw:
         return data
 
     def read_all(self):
-        """Everything until the peer closes."""
+        """Everything until the peer closes; `was_reset` tells how."""
+        self.was_reset = False
         try:
             while self._fill():
                 pass
         except ConnectionResetError:
-            pass
+            self.was_reset = True
         data, self.buffer = self.buffer, b""
         return data
 
