@@ -51,6 +51,7 @@ static bool finish_headers(Exchange *e, struct MHD_Response *r, bool has_date)
 static void answered(Exchange *e, struct MHD_Response *r, unsigned status)
 {
     deadline_clear(&e->wait);
+    exchange_drop_out(e); /* an early answer: the service wants no more */
     e->response = r;
     e->status = status;
     e->answered = deadlines_now(&e->client->proxy->deadlines);
@@ -100,7 +101,7 @@ static void answer_is_complete(Exchange *e, bool excess)
 {
     e->answer_complete = true;
     if (e->upstream)
-        exchange_release_upstream(e, e->upstream_keep_alive && !excess && e->request_done && !e->out);
+        exchange_release_upstream(e, e->upstream_keep_alive && !excess);
 }
 
 /* Copies what was received ahead. */
@@ -247,7 +248,8 @@ static struct MHD_Response *make_response(
     int r;
 
     e->framing = h->framing;
-    e->upstream_keep_alive = h->keep_alive;
+    /* Whose request was not taken whole will not take another. */
+    e->upstream_keep_alive = h->keep_alive && e->request_done && !e->out;
     switch (h->framing) {
     case BODY_NONE:
         return make_bodyless(e, h, len > 0); /* what follows makes the connection unfit for reuse */

@@ -25,7 +25,7 @@ static void on_failed(void *owner, Upstream *u, int error);
 
 static const UpstreamOwner upstream_owner = {.ready = on_ready, .failed = on_failed};
 
-static void drop_out(Exchange *e)
+void exchange_drop_out(Exchange *e)
 {
     e->out = mfree(e->out);
     e->out_len = e->out_at = 0;
@@ -49,7 +49,7 @@ static bool wait_for_backlog(Exchange *e)
 /* Nothing was sent, as nobody accepted the connection. */
 static void connection_refused(Exchange *e, int error)
 {
-    drop_out(e);
+    exchange_drop_out(e);
     log_service_debug(gate_name(e->ticket.gate), "Cannot connect: %s", strerror(error));
     switch (error) {
     case EAGAIN: /* a unix socket's backlog is full, which only time can change */
@@ -79,7 +79,7 @@ static void connection_lost(Exchange *e, bool answer_begun)
     bool reused = upstream_is_reused(e->upstream);
 
     exchange_release_upstream(e, false);
-    drop_out(e);
+    exchange_drop_out(e);
     if (reused && !answer_begun && !e->retried && e->facts.idempotent && !exchange_has_body(e)) {
         e->retried = e->fresh = true;
         e->state = EXCHANGE_READY;
@@ -127,7 +127,7 @@ static bool keep_out(Exchange *e, const struct iovec *iov, size_t n, size_t skip
         at += iov[i].iov_len - cut;
         skip -= cut;
     }
-    drop_out(e);
+    exchange_drop_out(e);
     e->out = buf;
     e->out_len = at;
     return true;
@@ -291,7 +291,7 @@ static bool flush_out(Exchange *e)
         e->out_at += (size_t) MAX(n, 0);
         if (e->out_at < e->out_len)
             return true;
-        drop_out(e);
+        exchange_drop_out(e);
     }
     if (e->blocked) {
         e->blocked = false;
@@ -341,45 +341,50 @@ static void parse_head(Exchange *e, char *buf, size_t len)
     }
 }
 
+/* Reads until the head is there or nothing more is: the connection's end may have come along with the last
+ * bytes, and edge-triggered as the socket is watched, nothing would tell of it again. */
 static void read_head(Exchange *e)
 {
     Proxy *p = e->client->proxy;
-    size_t have = e->in_len;
 
-    assert(have < sizeof p->scratch);
-    ssize_t n = recv(upstream_fd(e->upstream), p->scratch + have, sizeof p->scratch - have, 0);
-    if (n < 0 && errno == EAGAIN)
-        return;
-    if (n <= 0) {
-        connection_lost(e, have > 0);
-        exchange_poke(e);
-        return;
-    }
-    if (have > 0) {
-        memcpy(p->scratch, e->in, have);
-        e->in = mfree(e->in);
-        e->in_len = 0;
-    }
-    parse_head(e, p->scratch, have + (size_t) n);
-    if (e->state != EXCHANGE_UPLOADING && e->state != EXCHANGE_WAITING)
-        exchange_poke(e);
+    do {
+        size_t have = e->in_len;
+        assert(have < sizeof p->scratch);
+        ssize_t n = recv(upstream_fd(e->upstream), p->scratch + have, sizeof p->scratch - have, 0);
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0) {
+            connection_lost(e, have > 0);
+            break;
+        }
+        if (have > 0) {
+            memcpy(p->scratch, e->in, have);
+            e->in = mfree(e->in);
+            e->in_len = 0;
+        }
+        parse_head(e, p->scratch, have + (size_t) n);
+    } while (e->state == EXCHANGE_UPLOADING || e->state == EXCHANGE_WAITING);
+    exchange_poke(e);
 }
 
 static void on_ready(void *owner, Upstream *u, uint32_t events)
 {
     Exchange *e = owner;
+    bool readable = events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 
-    if ((events & EPOLLOUT) && (e->out || e->blocked) && !flush_out(e)) {
+    if (e->state == EXCHANGE_STREAMING && readable)
+        exchange_poke(e); /* the reader fetches it */
+    if (e->state != EXCHANGE_UPLOADING && e->state != EXCHANGE_WAITING)
+        return;
+    /* What it has said counts for more than that it takes no more: an answer may be there although the
+     * connection is broken. */
+    if (readable)
+        read_head(e);
+    if ((e->state == EXCHANGE_UPLOADING || e->state == EXCHANGE_WAITING) && (events & EPOLLOUT) &&
+            (e->out || e->blocked) && !flush_out(e)) {
         connection_lost(e, e->in_len > 0);
         exchange_poke(e);
-        return;
     }
-    if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
-        return;
-    if (e->state == EXCHANGE_UPLOADING || e->state == EXCHANGE_WAITING)
-        read_head(e);
-    else if (e->state == EXCHANGE_STREAMING)
-        exchange_poke(e); /* the reader fetches it */
 }
 
 static void on_failed(void *owner, Upstream *u, int error)

@@ -114,6 +114,8 @@ void exchange_poke(Exchange *e);
 bool exchange_suspend(Exchange *e);
 /* Waits for the service; answers by itself when that cannot be. */
 void exchange_park(Exchange *e, uint32_t dead_epoch);
+/* Forgets what was still to be sent upstream. */
+void exchange_drop_out(Exchange *e);
 /* Gives up the upstream connection, for good or for the pool. */
 void exchange_release_upstream(Exchange *e, bool reusable);
 

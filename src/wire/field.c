@@ -106,7 +106,7 @@ bool token_is_valid(const char *s, size_t len)
 
 bool field_value_is_valid(const char *s, size_t len)
 {
-    return octet_skip_field(s, s + len) == s + len;
+    return len == 0 || octet_skip_field(s, s + len) == s + len;
 }
 
 bool list_next(const char **pos, const char *end, const char **ret, size_t *ret_len)
