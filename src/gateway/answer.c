@@ -57,8 +57,11 @@ static void answered(Exchange *e, struct MHD_Response *r, unsigned status)
     e->answered = deadlines_now(&e->client->proxy->deadlines);
     e->state = EXCHANGE_ANSWERED;
     ticket_answered(&e->ticket);
-    if (!e->request_done && exchange_has_body(e)) /* the rest of it is read and dropped */
+    if (!e->request_done && exchange_has_body(e)) { /* the rest of it is read and dropped */
         deadline_set(&e->wait, &e->client->proxy->body_idle);
+        if (!e->total.queue)
+            deadline_set(&e->total, &e->client->proxy->body_total);
+    }
 }
 
 void answer_error(Exchange *e, unsigned status, const char *sentence, unsigned retry_after)
@@ -118,6 +121,13 @@ static size_t take_in(Exchange *e, char *buf, size_t max)
     return n;
 }
 
+/* Has the service sent more than its answer? The next request on the connection would be answered with that.
+ */
+static bool has_excess(const Exchange *e)
+{
+    return !e->upstream || !upstream_is_alive(e->upstream);
+}
+
 static ssize_t broken_off(Exchange *e)
 {
     log_service_debug(gate_name(e->ticket.gate), "The service broke off in the middle of an answer.");
@@ -161,7 +171,7 @@ static ssize_t fetch_chunked(Exchange *e, char *buf, size_t max)
         if (r < 0)
             return broken_off(e);
         if (r > 0)
-            answer_is_complete(e, consumed < (size_t) n);
+            answer_is_complete(e, consumed < (size_t) n || has_excess(e));
         if (len > 0)
             return (ssize_t) len;
         if (r > 0)
@@ -185,7 +195,7 @@ static ssize_t on_read(void *cls, uint64_t at, char *buf, size_t max)
         if (n > 0) {
             e->left -= (uint64_t) n;
             if (e->left == 0)
-                answer_is_complete(e, e->in);
+                answer_is_complete(e, e->in || has_excess(e));
         }
         break;
     default:
@@ -260,6 +270,7 @@ static struct MHD_Response *make_response(
             return MHD_create_response_from_buffer((size_t) h->content_length, data, MHD_RESPMEM_MUST_COPY);
         }
         e->left = h->content_length;
+        e->upstream_keep_alive &= len <= h->content_length;
         len = (size_t) MIN((uint64_t) len, h->content_length);
         return keep_in(e, data, len) ? make_streaming(e, h->content_length) : NULL;
     case BODY_CHUNKED:

@@ -67,12 +67,14 @@ void deadline_set(Deadline *d, DeadlineQueue *q)
     deadline_clear(d);
     if (q->span == USEC_INFINITY)
         return;
-    *d = (Deadline){.queue = q, .at = usec_add(deadlines_now(q->owner), q->span), .prev = q->tail};
-    if (q->tail)
-        q->tail->next = d;
-    else
-        q->head = d;
-    q->tail = d;
+    /* At the end, but for those that were set before the span became shorter. */
+    usec_t at = usec_add(deadlines_now(q->owner), q->span);
+    Deadline *after = q->tail;
+    while (after && after->at > at)
+        after = after->prev;
+    *d = (Deadline){.queue = q, .at = at, .prev = after, .next = after ? after->next : q->head};
+    *(d->prev ? &d->prev->next : &q->head) = d;
+    *(d->next ? &d->next->prev : &q->tail) = d;
     arm(q->owner, d->at);
 }
 

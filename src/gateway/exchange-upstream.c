@@ -51,6 +51,10 @@ static void connection_refused(Exchange *e, int error)
 {
     exchange_drop_out(e);
     log_service_debug(gate_name(e->ticket.gate), "Cannot connect: %s", strerror(error));
+    if (e->routes != e->client->proxy->routes) { /* whose it is has to be found out again */
+        e->state = EXCHANGE_READY;
+        return;
+    }
     switch (error) {
     case EAGAIN: /* a unix socket's backlog is full, which only time can change */
         if (wait_for_backlog(e))
@@ -250,6 +254,8 @@ bool exchange_upload(Exchange *e, const char *upload, size_t *upload_size)
     }
     if (sent < 0) {
         upload_broken(e);
+        e->discarded += n;
+        *upload_size = 0; /* nobody wants it; left where it is, nothing would call us again */
         return e->state != EXCHANGE_ABORTED;
     }
     e->body_sent += (uint64_t) sent;

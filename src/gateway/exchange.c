@@ -18,6 +18,7 @@
 #include "gateway/proxy.h"
 #include "util/log.h"
 
+#define ADMISSION_SPAN (100 * USEC_PER_MSEC)
 #define DISCARD_MAX                                                                                          \
     (64 * 1024 * 1024) /* bytes read on after an early answer, so that the client gets to see it */
 
@@ -65,6 +66,7 @@ void exchange_completed(Exchange *e, bool ok)
 
     deadline_clear(&e->wait);
     deadline_clear(&e->total);
+    deadline_clear(&e->admission);
     stop_lingering(e);
     exchange_release_upstream(e, false);
     if (e->routes && route_image_settings(e->routes)->request_log)
@@ -115,12 +117,27 @@ void exchange_abort(Exchange *e)
     exchange_poke(e);
 }
 
+/* It may go upstream, which it does when the handler is called next. If the library waits for more of its
+ * body just now, that is for its client to bring about: within the limits of a body. */
+static void make_ready(Exchange *e)
+{
+    Proxy *p = proxy_of(e);
+
+    e->state = EXCHANGE_READY;
+    if (e->head_done && !e->request_done) {
+        deadline_set(&e->wait, &p->body_idle);
+        deadline_set(&e->total, &p->body_total);
+    }
+    if (e->ticket.state == TICKET_ADMITTED)
+        deadline_set(&e->admission, &p->admission);
+}
+
 static void on_proceed(Ticket *t, const GateVerdict *verdict)
 {
     Exchange *e = container_of(t, Exchange, ticket);
 
     if (verdict->online)
-        e->state = EXCHANGE_READY;
+        make_ready(e);
     else
         answer_error(e, 503, verdict->why, verdict->retry_after);
     exchange_poke(e);
@@ -135,6 +152,10 @@ static void write_reason(const Exchange *e, char *buf, size_t size)
         path_len = 0;
     snprintf(buf, size, "%s %.*s%.*s", e->method, (int) MIN(e->facts.host_len, (size_t) 255),
             e->facts.host ?: "", (int) MIN(path_len, (size_t) 200), e->target);
+    /* It goes into a D-Bus string, which has to be UTF-8; a target need not be. */
+    for (char *c = buf; *c; c++)
+        if ((unsigned char) *c < 0x20 || (unsigned char) *c >= 0x7f)
+            *c = '?';
 }
 
 void exchange_park(Exchange *e, uint32_t dead_epoch)
@@ -355,11 +376,18 @@ static void on_stalled(Deadline *d)
     exchange_abort(container_of(d, Exchange, wait));
 }
 
+/* It takes its time, which is for the service to say, or for its client: the next of those who waited may go.
+ */
+static void on_admission(Deadline *d)
+{
+    ticket_answered(&container_of(d, Exchange, admission)->ticket);
+}
+
 static void on_backlog(Deadline *d)
 {
     Exchange *e = container_of(d, Exchange, wait);
 
-    e->state = EXCHANGE_READY;
+    make_ready(e);
     exchange_poke(e);
 }
 
@@ -371,4 +399,5 @@ void exchange_init_deadlines(Proxy *p)
     deadline_queue_init(&p->upstream_idle, &p->deadlines, USEC_INFINITY, on_stalled);
     deadline_queue_init(&p->client_write, &p->deadlines, USEC_INFINITY, on_stalled);
     deadline_queue_init(&p->backlog, &p->deadlines, 5 * USEC_PER_MSEC, on_backlog);
+    deadline_queue_init(&p->admission, &p->deadlines, ADMISSION_SPAN, on_admission);
 }

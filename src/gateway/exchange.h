@@ -69,8 +69,9 @@ typedef struct Exchange {
     bool upstream_keep_alive;
     uint64_t bytes_sent;
 
-    Deadline wait;  /* for whatever it waits for */
-    Deadline total; /* the whole request body */
+    Deadline wait;      /* for whatever it waits for */
+    Deadline total;     /* the whole request body */
+    Deadline admission; /* how long it may keep others waiting who were parked with it */
     usec_t begun, dispatched, answered;
 
     char target[]; /* byte for byte as received */

@@ -358,6 +358,7 @@ int ticket_park(Ticket *t, uint32_t dead_epoch, const char *reason)
     const RouteSettings *limits = route_image_settings(g->set->routes);
 
     assert(t->state == TICKET_OPEN || t->state == TICKET_ADMITTED);
+    assert(!g->gone);
     if (g->n_parked >= limits->max_parked_per_service || g->set->n_parked >= limits->max_parked)
         return -EBUSY;
     if (!g->wake) {
@@ -369,8 +370,10 @@ int ticket_park(Ticket *t, uint32_t dead_epoch, const char *reason)
         g->let_in = false;
         g->dead_epoch = dead_epoch;
         int r = gate_send_wake(g);
-        if (r < 0)
+        if (r < 0) {
+            gate_refuse(g, UNREACHABLE, 5); /* nobody would let those in who wait already */
             return log_service_error_errno(g->name, r, "Cannot ask the manager to wake the service: %m");
+        }
     }
 
     ticket_answered(t);

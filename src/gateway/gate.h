@@ -56,7 +56,7 @@ uint32_t gate_online_epoch(const Gate *g);
 void ticket_open(Ticket *t, Gate *g, void (*proceed)(Ticket *t, const GateVerdict *verdict));
 /* Parks an open ticket until the service is online or known not to be. `dead_epoch` as in ipc/bus.h; `reason`
  * for the log. Returns 0, -EBUSY when too many wait already, or another -errno when nobody can be asked
- * (logged). proceed() is never called from here. */
+ * (logged): then those who wait are refused as well. proceed() is never called for t itself. */
 int ticket_park(Ticket *t, uint32_t dead_epoch, const char *reason);
 /* The service has answered: the next of those that were parked with it may come. */
 void ticket_answered(Ticket *t);

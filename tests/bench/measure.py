@@ -185,8 +185,8 @@ def arguments(description):
     return parser
 
 
-def find_origin(build):
-    path = build / "tests" / "bench" / "bench-origin"
+def find_helper(build, name):
+    path = build / "tests" / "bench" / name
     if not path.exists():
         sys.exit(f"{path} is not there: build the tests first")
     return path.resolve()

@@ -118,6 +118,19 @@ def test_never_means_never(site, never):
     assert gw.count_transitions("blog", "stopping") == 0
 
 
+def test_a_service_that_runs_already_is_adopted_and_sleeps_like_any_other(site):
+    blog = site.app(kind="commands", idleTimeout="500ms")
+    outside = site.run(blog)
+    blog.pid_file.write_text(str(outside.pid))
+    gw = site.gateway(blog)
+
+    gw.wait_state("blog", "online")
+    assert gw.curl("blog").text == "hello from blog\n"
+    assert blog.starts == 1, "nobody started it again"
+    gw.wait_state("blog", "offline")
+    assert outside.wait(5) == 0, "its stop command was run"
+
+
 def test_a_program_that_ignores_sigterm_is_killed_with_its_whole_group_after_the_stop_timeout(site):
     blog = site.app("stubborn.py", env={"IGNORE": 1, "CHILD": 1}, idleTimeout="200ms", stopTimeout="500ms")
     gw = site.gateway(blog)

@@ -44,8 +44,8 @@ def quickstart(tmp_path):
         yield ask
     finally:
         if p.poll() is None:
-            os.killpg(p.pid, signal.SIGKILL)
-        p.wait()
+            p.terminate()  # not SIGKILL, which would leave its services behind
+        p.wait(20)
 
 
 def test_both_services_of_the_quickstart_are_served_and_ctrl_c_ends_everything(quickstart):

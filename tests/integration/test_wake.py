@@ -243,3 +243,24 @@ def test_a_service_kind_that_cannot_run_yet_is_refused_with_a_clear_sentence(sit
     r = gw.curl("blog")
     assert r.status in (404, 503)
     gw.wait_log(r"blog.*unit")
+
+
+def test_clients_that_send_no_body_do_not_hold_up_the_others(site):
+    blog = site.app("echo.py", env={"START_DELAY": 0.5})
+    gw = site.gateway(blog)
+
+    slow = [gw.raw("POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: 10\r\n\r\n") for _ in range(64)]
+    # Far below requestBodyIdleTimeout, which is what ends the others.
+    assert gw.curl("blog", "/quick", "--max-time", "20").status == 200
+    for c in slow:
+        c.close()
+
+
+def test_a_target_that_is_no_utf_8_wakes_its_service_too(site):
+    blog = site.app("echo.py")
+    gw = site.gateway(blog)
+
+    with gw.raw(b"GET /caf\xe9/\xff HTTP/1.1\r\nHost: blog.localhost\r\n\r\n") as c:
+        answer = c.reply()
+    assert answer.status == 200
+    assert json.loads(answer.body)["target"] == "/caf\xe9/\xff"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The real `dynapm --standalone`, from its start to the proof that nothing of it is left."""
 
+import contextlib
 import json
 import os
 import re
@@ -155,8 +156,9 @@ class Gateway:
 
     def stop(self, timeout=20):
         """SIGTERM, and the exit status."""
-        if not self.ended:
-            os.kill(self.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended a moment ago
+            if not self.ended:
+                os.kill(self.pid, signal.SIGTERM)
         return self.wait_end(timeout)
 
     def finish(self, expect_exit=0):
