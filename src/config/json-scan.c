@@ -306,7 +306,7 @@ static int scan_value(Scanner *s, size_t node, unsigned depth)
 int json_scan(const char *text, size_t len, JsonNode **ret_nodes, size_t *ret_n, JsonError *ret_error)
 {
     Scanner s = {.text = text, .p = text, .end = text + len, .at = {1, 1}, .error = ret_error};
-    size_t root;
+    size_t root = 0;
     int r;
 
     skip_space(&s);
