@@ -68,6 +68,6 @@ int backend_check(Backend *b);
 bool backend_has_process(const Backend *b);
 /* Main process, 0 if none is known. */
 pid_t backend_main_pid(const Backend *b);
-/* When the last start had done its own part: a start command that has returned, when it did; a program that
- * stays, when it was executed. CLOCK_MONOTONIC µs, 0 = not yet or never. */
+/* When the last start had done its own part: when its process was executed, or, from then on, when the start
+ * command returned. CLOCK_MONOTONIC µs, 0 = never. */
 usec_t backend_launched_at(const Backend *b);

@@ -194,7 +194,7 @@ static int direct_start(Backend *b, char **ret_why)
     }
     d->phase = DIRECT_STARTING;
     d->taken_over = false;
-    d->launched_at = is_exec(d) ? now_monotonic() : 0;
+    d->launched_at = now_monotonic();
     remember(d, pid);
     return 0;
 }

@@ -20,7 +20,7 @@
 #define BACKOFF_MAX (60 * USEC_PER_SEC)
 #define STABLE_AFTER (10 * USEC_PER_SEC)
 
-static bool transition_is_legal(ServiceState from, ServiceState to)
+static bool __attribute__((unused)) transition_is_legal(ServiceState from, ServiceState to)
 {
     static const bool table[_SERVICE_STATE_MAX][_SERVICE_STATE_MAX] = {
             [SERVICE_OFFLINE] =
@@ -135,12 +135,18 @@ static void fail_and_stop(Service *s)
 static int on_start_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Service *s = userdata;
-    char span[TIMESPAN_STRING_MAX];
+    char span[TIMESPAN_STRING_MAX], reason[TIMESPAN_STRING_MAX + 32];
 
     if (s->state != SERVICE_STARTING)
         return 0;
-    note_failure(s, "%s did not become ready within %s: %s", service_name(s),
-            timespan_format(span, s->config->start_timeout), probe_last_error(s->probe));
+    timespan_format(span, s->config->start_timeout);
+    if (s->verifying) { /* it hangs: who waits goes on waiting, for a fresh one */
+        snprintf(reason, sizeof reason, "not ready again within %s", span);
+        service_begin_stop(s, reason);
+        return 0;
+    }
+    note_failure(
+            s, "%s did not become ready within %s: %s", service_name(s), span, probe_last_error(s->probe));
     fail_and_stop(s);
     return 0;
 }
@@ -177,13 +183,20 @@ void service_launch(Service *s, const char *reason)
 
 void service_verify(Service *s)
 {
+    bool has_process = backend_has_process(s->backend);
     char reason[64];
 
     snprintf(reason, sizeof reason, "a connection was refused in epoch %u", s->epoch);
+    /* Nothing is there that could say otherwise: the refusal is what is known. */
+    if (!has_process &&
+            (s->config->kind == SERVICE_EXEC || s->config->health_check.type == HEALTH_CHECK_NONE)) {
+        service_launch(s, reason);
+        return;
+    }
     s->start_began = now_monotonic();
     service_set_state(s, SERVICE_STARTING, reason);
     s->verifying = true;
-    await_ready(s, backend_has_process(s->backend) ? PROBE_UNTIL_READY : PROBE_ONCE);
+    await_ready(s, has_process ? PROBE_UNTIL_READY : PROBE_ONCE);
 }
 
 static void log_ready(Service *s)

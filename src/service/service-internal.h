@@ -23,6 +23,7 @@ struct Service {
     uint32_t epoch;
     usec_t since;      /* of the state */
     bool recovering;   /* OFFLINE, and finding out whether that is true */
+    bool freeing;      /* service_free() is answering who waits */
     bool verifying;    /* STARTING, and whether it still runs is what the probe is to say */
     char *failure;     /* why the last start failed: until the next one begins */
     char *wake_reason; /* of the first who waits */
@@ -41,6 +42,8 @@ struct Service {
 
 /* It is known now whether it runs, or of no interest any more. */
 void service_end_recovery(Service *s);
+/* What someone is told who asks now; false: has to wait. *ret is good until the state changes. */
+bool service_answer_now(const Service *s, WakeResult *ret);
 
 /* lifecycle.c */
 
@@ -62,8 +65,10 @@ void service_on_probe_done(Probe *p, int r, const char *why, void *userdata);
 int waiters_add(Service *s, WakeDone done, void *userdata, Waiter **ret);
 /* Does the one with this number still wait? */
 bool waiters_has(const Service *s, uint64_t number);
-/* Answers all who wait now, in the order in which they came. They may wake the service again, or cancel
- * others. */
+/* A copy that stays good whatever a callback does to the service; *ret_why is freed by the caller. */
+WakeResult waiters_lasting(const WakeResult *result, char **ret_why);
+/* Answers all who wait now, in the order in which they came. They may wake or stop the service, or cancel
+ * others. Who comes meanwhile is answered after them, if there is an answer by then. */
 void waiters_answer(Service *s, const WakeResult *result);
 
 /* idle.c */

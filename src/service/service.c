@@ -36,10 +36,12 @@ int service_new(const ServiceHost *host, const ServiceConfig *config, uint32_t s
 
 Service *service_free(Service *s)
 {
-    WakeResult no = {.why = "dynapm is shutting down", .retry_after = 1};
+    WakeResult no;
 
     if (!s)
         return NULL;
+    s->freeing = true;
+    (void) service_answer_now(s, &no);
     waiters_answer(s, &no);
     sd_event_source_disable_unref(s->start_timer);
     sd_event_source_disable_unref(s->idle_timer);
@@ -73,10 +75,11 @@ int service_recover(Service *s)
     return r;
 }
 
-/* Can the answer be given at once? */
-static bool answer_now(const Service *s, WakeResult *ret)
+bool service_answer_now(const Service *s, WakeResult *ret)
 {
-    if (s->state == SERVICE_ONLINE)
+    if (s->freeing)
+        *ret = (WakeResult){.why = "dynapm is shutting down", .retry_after = 1};
+    else if (s->state == SERVICE_ONLINE)
         *ret = (WakeResult){.online = true, .epoch = s->epoch};
     else if (s->unsupported)
         *ret = (WakeResult){.why = s->unsupported, .retry_after = 60};
@@ -94,8 +97,11 @@ int service_wake(
     int r;
 
     *ret = NULL;
-    bool dead = s->backend && s->state == SERVICE_ONLINE && dead_epoch == s->epoch;
-    if (!dead && answer_now(s, &result)) {
+    bool dead = s->backend && s->state == SERVICE_ONLINE && dead_epoch == s->epoch && !s->freeing;
+    /* While others are being answered, this one is called by one of them and queues behind the rest. */
+    if (!dead && !s->waiters.head && service_answer_now(s, &result)) {
+        _cleanup_free_ char *why = NULL;
+        result = waiters_lasting(&result, &why);
         done(s, &result, userdata);
         return 0;
     }
@@ -112,7 +118,7 @@ int service_wake(
     uint64_t number = s->waiters.last;
     if (dead)
         service_verify(s);
-    else if (s->state == SERVICE_OFFLINE && !s->recovering)
+    else if (s->state == SERVICE_OFFLINE && !s->recovering && !s->freeing)
         service_launch(s, reason);
     /* A start that failed at once has answered everybody already. */
     if (!waiters_has(s, number))

@@ -56,15 +56,41 @@ bool waiters_has(const Service *s, uint64_t number)
     return false;
 }
 
+static void answer_first(Service *s, const WakeResult *result)
+{
+    Waiter *w = s->waiters.head;
+    WakeDone done = w->done;
+    void *userdata = w->userdata;
+
+    service_waiter_cancel(w);
+    done(s, result, userdata);
+}
+
+WakeResult waiters_lasting(const WakeResult *result, char **ret_why)
+{
+    WakeResult r = *result;
+
+    *ret_why = NULL;
+    if (r.why) {
+        *ret_why = strdup(r.why);
+        r.why = *ret_why ?: "out of memory";
+    }
+    return r;
+}
+
 void waiters_answer(Service *s, const WakeResult *result)
 {
     uint64_t last = s->waiters.last; /* who comes meanwhile came for something else */
+    _cleanup_free_ char *why = NULL;
+    const WakeResult r = waiters_lasting(result, &why);
+    WakeResult now;
 
-    while (s->waiters.head && s->waiters.head->number <= last) {
-        Waiter *w = s->waiters.head;
-        WakeDone done = w->done;
-        void *userdata = w->userdata;
-        service_waiter_cancel(w);
-        done(s, result, userdata);
+    while (s->waiters.head && s->waiters.head->number <= last)
+        answer_first(s, &r);
+    /* They had to queue behind those who were there; for them counts what is true now. */
+    while (s->waiters.head && service_answer_now(s, &now)) {
+        _cleanup_free_ char *why_now = NULL;
+        const WakeResult later = waiters_lasting(&now, &why_now);
+        answer_first(s, &later);
     }
 }

@@ -149,6 +149,15 @@ static unsigned lines(Fixture *f, const char *name)
     return n;
 }
 
+/* The next start has to say again that it is ready. */
+static void unready(Fixture *f)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "%s/ready", f->dir);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void a_thousand_who_wait_get_one_start_and_answers_in_their_order(void **state)
 {
     Fixture *f = *state;
@@ -282,6 +291,7 @@ static void a_wake_while_stopping_starts_it_again_afterwards(void **state)
     bring_online(f);
     assert_int_equal(service_stop(f->service, "test"), 0);
     assert_int_equal(service_state(f->service), SERVICE_STOPPING);
+    unready(f);
     wake(f, &a, 0);
     assert_int_equal(a.n, 0);
     RUN_UNTIL(f->loop.event, a.n == 1);
@@ -301,6 +311,7 @@ static void a_service_that_dies_is_offline_at_once_and_starts_again(void **state
     snprintf(command, sizeof command, "kill -9 $(cat %s/pid)", f->dir);
     assert_int_equal(system(command), 0);
     RUN_UNTIL(f->loop.event, service_state(f->service) == SERVICE_OFFLINE);
+    unready(f);
     wake(f, &a, 0);
     RUN_UNTIL(f->loop.event, a.n == 1);
     assert_true(a.online);
