@@ -8,7 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "config/config.h"
-#include "util/children.h"
+#include "util/command.h"
 
 typedef struct Backend Backend;
 
@@ -28,9 +28,10 @@ typedef struct BackendEvents {
 
 typedef struct BackendContext {
     sd_event *event;
-    Children *children; /* borrowed: who reaps; one a process */
-    int state_dir_fd;   /* borrowed; a folder of ours where direct children are remembered across a crash
-                           of the manager, a file NAME each; -EBADF = do not remember */
+    Children *children;            /* borrowed: who reaps; one a process */
+    const CommandRunner *commands; /* borrowed: who runs stop and check commands */
+    int state_dir_fd; /* borrowed; a folder of ours where direct children are remembered across a crash
+                         of the manager, a file NAME each; -EBADF = do not remember */
     const char *default_user; /* for services without `user`, when we are root under the system manager; NULL
                                  = as ourselves */
 } BackendContext;

@@ -107,8 +107,7 @@ static int run_stop_command(Direct *d)
     const BackendContext *context = d->base.context;
     _cleanup_free_ char *why = NULL;
 
-    int r = command_new(
-            context->event, context->children, &spec, USEC_INFINITY, on_stop_command, d, &d->command, &why);
+    int r = command_new(context->commands, &spec, USEC_INFINITY, on_stop_command, d, &d->command, &why);
     if (r < 0)
         tell(d, "the stop command could not be run: %s", why ?: "out of memory");
     return r;

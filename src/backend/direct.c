@@ -35,6 +35,7 @@ ProcessSpec direct_spec(const Direct *d, const char *const *argv)
             .cwd = config->cwd,
             .env = config->env,
             .user = config->user ?: d->base.context->default_user,
+            .service = config->name,
     };
 }
 
@@ -241,8 +242,8 @@ static int run_check_command(Direct *d)
     const ProcessSpec spec = direct_spec(d, SHELL_ARGV(config->check_command));
     _cleanup_free_ char *why = NULL;
 
-    int r = command_new(context->event, context->children, &spec, config->health_check.timeout,
-            on_check_command, d, &d->command, &why);
+    int r = command_new(
+            context->commands, &spec, config->health_check.timeout, on_check_command, d, &d->command, &why);
     if (r < 0)
         log_service_warning_errno(config->name, r, "The check command could not be run: %s", why ?: "?");
     return r;

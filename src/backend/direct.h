@@ -5,7 +5,6 @@
 
 #include "backend/backend-internal.h"
 #include "backend/group.h"
-#include "util/command.h"
 
 typedef enum DirectPhase {
     DIRECT_DOWN,

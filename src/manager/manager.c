@@ -267,6 +267,7 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
     r = children_new(event, &m->children);
     if (r < 0)
         return log_error_errno(r, "Cannot look after child processes: %m");
+    m->commands = command_runner_for_children(event, m->children);
     r = status_table_new(&m->status, &m->status_fd);
     if (r < 0)
         return log_error_errno(r, "Cannot make the status table: %m");
@@ -278,6 +279,7 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
                     {
                             .event = event,
                             .children = m->children,
+                            .commands = &m->commands,
                             .state_dir_fd = m->runtime.state_dir_fd,
                             .default_user = options->default_user,
                     },

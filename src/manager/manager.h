@@ -30,6 +30,7 @@ typedef struct Manager {
     sd_event *event;
     Runtime runtime;
     Children *children;
+    CommandRunner commands;
     uid_t gateway_uid;
     ServiceHost host;
     Config *config;

@@ -24,13 +24,13 @@ static void command_attempt(Probe *p)
             .cwd = config->cwd,
             .env = config->env,
             .user = config->user ?: p->context.default_user,
+            .service = config->name,
             .quiet = true,
     };
     _cleanup_free_ char *why = NULL;
 
     /* The time limit of an attempt is the probe's own. */
-    int r = command_new(
-            p->context.event, p->context.children, &spec, USEC_INFINITY, on_command, p, &p->command, &why);
+    int r = command_new(p->context.commands, &spec, USEC_INFINITY, on_command, p, &p->command, &why);
     if (r < 0)
         probe_attempt_done(p, r, why ?: "out of memory");
 }

@@ -5,7 +5,6 @@
  * one attempt at a time. */
 
 #include "probe/probe.h"
-#include "util/command.h"
 
 typedef struct ProbeVTable {
     /* Makes an attempt. Ends it with exactly one probe_attempt_done(), now or later, unless it is cancelled.

@@ -8,7 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "config/config.h"
-#include "util/children.h"
+#include "util/command.h"
 
 typedef struct Probe Probe;
 
@@ -26,7 +26,7 @@ typedef enum ProbeMode {
 /* What all probes share; all of it is borrowed. */
 typedef struct ProbeContext {
     sd_event *event;
-    Children *children; /* for commands */
+    const CommandRunner *commands; /* who runs commands */
     const char *
             default_user; /* whose process a command is when the service names no user; NULL = as ourselves */
 } ProbeContext;

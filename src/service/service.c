@@ -16,7 +16,7 @@ int service_new(const ServiceHost *host, const ServiceConfig *config, uint32_t s
     *s = (Service){.host = host, .config = config, .slot = slot, .since = now_monotonic()};
     if (config->kind != SERVICE_PROXY_ONLY) {
         ProbeContext probe = {.event = host->backend.event,
-                .children = host->backend.children,
+                .commands = host->backend.commands,
                 .default_user = host->backend.default_user};
         r = backend_new(&host->backend, config, &service_backend_events, s, &s->backend, &s->unsupported);
         if (r == -EOPNOTSUPP)

@@ -10,16 +10,17 @@
 
 #include "util/event.h"
 
-struct Command {
+typedef struct ChildCommand {
+    Command base;
     Children *children;
     pid_t pid;
     usec_t timeout;
     sd_event_source *limit;
     CommandDone done;
     void *userdata;
-};
+} ChildCommand;
 
-static void command_kill(Command *c)
+static void command_kill(ChildCommand *c)
 {
     if (c->pid > 0) {
         (void) kill(-c->pid, SIGKILL);
@@ -30,53 +31,74 @@ static void command_kill(Command *c)
 
 static void on_exited(pid_t pid, const siginfo_t *si, void *userdata)
 {
-    Command *c = userdata;
+    ChildCommand *c = userdata;
     char why[PROCESS_END_STRING_MAX];
 
     c->pid = 0;
     event_disarm(c->limit);
-    c->done(c, process_end_is_clean(si) ? 0 : -ECHILD, process_end_format(why, si), c->userdata);
+    c->done(&c->base, process_end_is_clean(si) ? 0 : -ECHILD, process_end_format(why, si), c->userdata);
 }
 
 static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    Command *c = userdata;
+    ChildCommand *c = userdata;
     char span[TIMESPAN_STRING_MAX], why[TIMESPAN_STRING_MAX + 32];
 
     command_kill(c);
     snprintf(why, sizeof why, "did not end within %s", timespan_format(span, c->timeout));
-    c->done(c, -ETIMEDOUT, why, c->userdata);
+    c->done(&c->base, -ETIMEDOUT, why, c->userdata);
     return 0;
 }
 
-int command_new(sd_event *event, Children *children, const ProcessSpec *spec, usec_t timeout,
-        CommandDone done, void *userdata, Command **ret, char **ret_why)
+static void child_command_free(Command *command)
 {
-    _cleanup_(command_freep) Command *c = new0(Command, 1);
-    int r;
+    ChildCommand *c = container_of(command, ChildCommand, base);
 
+    command_kill(c);
+    sd_event_source_disable_unref(c->limit);
+    free(c);
+}
+
+static int run_child(const CommandRunner *runner, const ProcessSpec *spec, usec_t timeout, CommandDone done,
+        void *userdata, Command **ret, char **ret_why)
+{
+    ChildCommand *c = new0(ChildCommand, 1);
     if (!c)
         return -ENOMEM;
-    *c = (Command){.children = children, .timeout = timeout, .done = done, .userdata = userdata};
+    *c = (ChildCommand){.base.free = child_command_free,
+            .children = runner->children,
+            .timeout = timeout,
+            .done = done,
+            .userdata = userdata};
+    _cleanup_(command_freep) Command *command = &c->base;
     /* The clock first: nothing may fail once a process runs but for want of memory. */
-    r = event_arm_timer(event, &c->limit, timeout, on_limit, c, "command-limit");
+    int r = event_arm_timer(runner->event, &c->limit, timeout, on_limit, c, "command-limit");
     if (r < 0)
         return r;
     r = process_spawn(spec, &c->pid, ret_why);
     if (r < 0)
         return r;
-    r = children_add(children, c->pid, on_exited, c);
+    r = children_add(runner->children, c->pid, on_exited, c);
     if (r < 0)
         return r;
-    *ret = TAKE_PTR(c);
+    *ret = TAKE_PTR(command);
     return 0;
+}
+
+CommandRunner command_runner_for_children(sd_event *event, Children *children)
+{
+    return (CommandRunner){.run = run_child, .event = event, .children = children};
+}
+
+int command_new(const CommandRunner *runner, const ProcessSpec *spec, usec_t timeout, CommandDone done,
+        void *userdata, Command **ret, char **ret_why)
+{
+    return runner->run(runner, spec, timeout, done, userdata, ret, ret_why);
 }
 
 Command *command_free(Command *c)
 {
-    if (!c)
-        return NULL;
-    command_kill(c);
-    sd_event_source_disable_unref(c->limit);
-    return mfree(c);
+    if (c)
+        c->free(c);
+    return NULL;
 }

@@ -75,8 +75,10 @@ static inline void set_up(Fixture *f, const ServiceConfig *config)
     const char *why = NULL;
 
     *f = (Fixture){.loop = loop_new(), .config = *config};
-    f->context =
-            (BackendContext){.event = f->loop.event, .children = f->loop.children, .state_dir_fd = state_dir};
+    f->context = (BackendContext){.event = f->loop.event,
+            .children = f->loop.children,
+            .commands = &f->loop.commands,
+            .state_dir_fd = state_dir};
     f->config.name = (char *) "blog";
     f->config.cwd = f->config.cwd ?: dir;
     f->config.stop_timeout = f->config.stop_timeout ?: PATIENCE;

@@ -7,7 +7,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
-#include "util/children.h"
+#include "util/command.h"
 #include "util/time-util.h"
 
 /* Nothing that a test waits for takes so long, on the slowest machine under the slowest tool. */
@@ -26,6 +26,7 @@
 typedef struct Loop {
     sd_event *event;
     Children *children;
+    CommandRunner commands;
 } Loop;
 
 static inline Loop loop_new(void)
@@ -38,6 +39,7 @@ static inline Loop loop_new(void)
     sigprocmask(SIG_BLOCK, &mask, NULL);
     assert_int_equal(sd_event_new(&l.event), 0);
     assert_int_equal(children_new(l.event, &l.children), 0);
+    l.commands = command_runner_for_children(l.event, l.children);
     return l;
 }
 

@@ -46,7 +46,7 @@ static inline void take_outcome(Probe *p, int r, const char *why, void *userdata
 
 static inline Probe *new_probe(Loop *l, const ServiceConfig *config, Outcome *o)
 {
-    const ProbeContext context = {.event = l->event, .children = l->children};
+    const ProbeContext context = {.event = l->event, .commands = &l->commands};
     Probe *p;
 
     *o = (Outcome){};

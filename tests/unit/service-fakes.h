@@ -195,7 +195,7 @@ static inline int set_up(void **state)
 
     f->loop = loop_new();
     f->host = (ServiceHost){
-            .backend = {.event = f->loop.event, .children = f->loop.children, .state_dir_fd = -EBADF},
+            .backend = {.event = f->loop.event, .commands = &f->loop.commands, .state_dir_fd = -EBADF},
             .read_activity = read_activity,
             .watch_activity = watch_activity,
             .state_changed = state_changed,

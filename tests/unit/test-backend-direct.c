@@ -233,7 +233,8 @@ static void services_run_as_the_default_user(void **state)
 static void a_unit_is_refused_with_a_clear_sentence(void **state)
 {
     Loop l = loop_new();
-    BackendContext context = {.event = l.event, .children = l.children, .state_dir_fd = -EBADF};
+    BackendContext context = {
+            .event = l.event, .children = l.children, .commands = &l.commands, .state_dir_fd = -EBADF};
     ServiceConfig c = {.kind = SERVICE_UNIT, .name = (char *) "x", .unit = (char *) "x.service"};
     const char *why = NULL;
     Backend *b = NULL;

@@ -348,7 +348,7 @@ static Result run_command(Loop *l, const char *command, usec_t timeout)
     Result result = {};
     Command *c;
 
-    assert_int_equal(command_new(l->event, l->children, &spec, timeout, take_result, &result, &c, NULL), 0);
+    assert_int_equal(command_new(&l->commands, &spec, timeout, take_result, &result, &c, NULL), 0);
     RUN_UNTIL(l->event, result.done);
     return result;
 }

@@ -74,8 +74,10 @@ static int set_up(void **state)
     strcpy(f->dir, "/tmp/test-service-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     f->loop = loop_new();
-    f->host = (ServiceHost){
-            .backend = {.event = f->loop.event, .children = f->loop.children, .state_dir_fd = -EBADF},
+    f->host = (ServiceHost){.backend = {.event = f->loop.event,
+                                    .children = f->loop.children,
+                                    .commands = &f->loop.commands,
+                                    .state_dir_fd = -EBADF},
             .read_activity = read_activity,
             .watch_activity = watch_activity,
             .state_changed = state_changed,
