@@ -65,6 +65,8 @@ ServiceConfig *service_config_free(ServiceConfig *s)
     free(s->cwd);
     strv_free(s->env);
     free(s->user);
+    free(s->group);
+    free(s->limits);
     for (size_t i = 0; i < s->n_routes; i++)
         route_config_done(&s->routes[i]);
     free(s->routes);

@@ -57,7 +57,16 @@ typedef struct HealthCheckConfig {
     char *command;            /* command: /bin/sh command line, exit status 0 = ready */
     usec_t timeout;           /* of one attempt */
     usec_t interval; /* ceiling of the pause between attempts; 0 = the default back-off up to 20 ms */
+    bool implied;    /* nobody wrote one: it is the default, tcp */
 } HealthCheckConfig;
+
+/* A property of a transient unit, as it goes over D-Bus: org.freedesktop.systemd1(5),
+ * systemd.resource-control(5). */
+typedef struct UnitLimit {
+    const char *property; /* static: "MemoryMax", "MemoryMaxScale", … */
+    char type;            /* its D-Bus type: 't', or 'u' for a fraction of UINT32_MAX */
+    uint64_t value;       /* UINT64_MAX = no limit */
+} UnitLimit;
 
 typedef struct ServiceConfig {
     char *name; /* [A-Za-z0-9._-]{1,64} */
@@ -69,11 +78,17 @@ typedef struct ServiceConfig {
     char *cwd;                                          /* absolute, or NULL for "/" */
     char **env;                                         /* NULL-terminated "KEY=value", or NULL */
     char *user;                                         /* NULL = the default of config.md */
+    char *group;                                        /* NULL = the user's */
+    UnitLimit *limits;                                  /* of exec and commands; each property once */
+    size_t n_limits;
+    bool notify; /* SERVICE_EXEC: it says READY=1 when it is, sd_notify(3), which decides unless a health
+                    check is written too */
     RouteConfig *routes;
     size_t n_routes;
     HealthCheckConfig health_check;
     usec_t idle_timeout; /* USEC_INFINITY = never */
-    usec_t start_timeout, stop_timeout;
+    usec_t start_timeout;
+    usec_t stop_timeout; /* SERVICE_UNIT: where none is written USEC_INFINITY, as the unit has its own */
 } ServiceConfig;
 
 /* What /etc/dynapm.json (or a whole DynaPM configuration) says about dynapm itself; 0 or NULL = not said.

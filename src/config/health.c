@@ -131,6 +131,7 @@ int health_check_read(Reader *r, const Value *v, const Endpoint *base, HealthChe
     int all = 0, k;
 
     ret->type = HEALTH_CHECK_TCP;
+    ret->implied = !value_given(v);
     if (value_given(v)) {
         k = read_object(r, v, health_check_keys, &d);
         if (is_fatal(&all, k))

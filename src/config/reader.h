@@ -62,6 +62,8 @@ const char *value_describe(const Value *v, char buf[static DESCRIPTION_MAX]);
 /* ── single values ── */
 
 bool value_is(const Value *v, json_type type);
+/* Is it a number without a fraction, and not negative? Beyond 2^53 one may come back as UINT64_MAX. */
+bool value_is_whole(const Value *v, uint64_t *ret);
 /* Not empty. The string belongs to the value. */
 int value_string(Reader *r, const Value *v, const char *what, const char **ret);
 int value_bool(Reader *r, const Value *v, bool *ret);

@@ -151,15 +151,16 @@ static int read_cwd(Reader *r, const Value *v, char **ret)
     return 0;
 }
 
-static int read_user(Reader *r, const Value *v, char **ret)
+/* A name that user and group databases take, systemd.io/USER_NAMES; numbers are no names. */
+static int read_account(Reader *r, const Value *v, const char *what, char **ret)
 {
     const char *s;
 
-    int k = value_string(r, v, "a user's name", &s);
+    int k = value_string(r, v, what, &s);
     if (k < 0)
         return k;
     if (!strchr(NAME_START, *s) || s[strspn(s, NAME_START "0123456789.-")] || strlen(s) > 32)
-        return problem_expected(r, v, "a user's name");
+        return problem_expected(r, v, "%s", what);
     return set_string(ret, s);
 }
 
@@ -245,7 +246,13 @@ static int read_surroundings(Reader *r, const ServiceDraft *d, const CommandsDra
         k = read_env(r, env, &service->env);
     if (is_fatal(&all, k))
         return k;
-    k = value_given(&d->user) ? read_user(r, &d->user, &service->user) : 0;
+    k = value_given(&d->user) ? read_account(r, &d->user, "a user's name", &service->user) : 0;
+    if (is_fatal(&all, k))
+        return k;
+    k = value_given(&d->group) ? read_account(r, &d->group, "a group's name", &service->group) : 0;
+    if (is_fatal(&all, k))
+        return k;
+    k = limits_read(r, d, service);
     if (is_fatal(&all, k))
         return k;
     return all;
@@ -254,9 +261,11 @@ static int read_surroundings(Reader *r, const ServiceDraft *d, const CommandsDra
 /* What dynapm does not run it gives no surroundings to either. */
 static int refuse_surroundings(Reader *r, const ServiceDraft *d, ServiceKind kind)
 {
-    const Value *const values[] = {&d->cwd, &d->env, &d->user};
+    const Value *values[4 + _LIMIT_KEY_MAX] = {&d->cwd, &d->env, &d->user, &d->group};
     int all = 0;
 
+    for (size_t i = 0; i < _LIMIT_KEY_MAX; i++)
+        values[4 + i] = &d->limits[i];
     for (size_t i = 0; i < ELEMENTSOF(values) && !r->dynapm; i++) {
         int k = value_given(values[i])
                         ? problem_at_key(r, values[i], "expected only with exec or commands, got it with %s",
@@ -266,6 +275,24 @@ static int refuse_surroundings(Reader *r, const ServiceDraft *d, ServiceKind kin
             return k;
     }
     return all;
+}
+
+/* Only of a program that we execute do we know who may speak for it. DynaPM has no such key, so that in its
+ * configurations too somebody expects it to do something. */
+static int read_notify(Reader *r, const ServiceDraft *d, ServiceConfig *service)
+{
+    bool notify;
+
+    if (!value_given(&d->notify))
+        return 0;
+    int k = value_bool(r, &d->notify, &notify);
+    if (k < 0)
+        return k;
+    if (notify && service->kind != SERVICE_EXEC)
+        return problem_at_key(r, &d->notify, "expected only with exec, got it with %s",
+                service_kind_to_string(service->kind));
+    service->notify = notify;
+    return 0;
 }
 
 int run_read(Reader *r, const ServiceDraft *d, ServiceConfig *service)
@@ -294,6 +321,9 @@ int run_read(Reader *r, const ServiceDraft *d, ServiceConfig *service)
     k = service->kind == SERVICE_UNIT || service->kind == SERVICE_PROXY_ONLY
                 ? refuse_surroundings(r, d, service->kind)
                 : read_surroundings(r, d, &commands, service);
+    if (is_fatal(&all, k))
+        return k;
+    k = read_notify(r, d, service);
     if (is_fatal(&all, k))
         return k;
     return all;

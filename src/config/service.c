@@ -31,6 +31,14 @@ const Key service_keys[] = {
         {"cwd", key_keep, offsetof(ServiceDraft, cwd)},
         {"env", key_keep, offsetof(ServiceDraft, env)},
         {"user", key_keep, offsetof(ServiceDraft, user)},
+        {"group", key_keep, offsetof(ServiceDraft, group)},
+        {"memoryMax", key_keep, offsetof(ServiceDraft, limits[LIMIT_MEMORY_MAX])},
+        {"memoryHigh", key_keep, offsetof(ServiceDraft, limits[LIMIT_MEMORY_HIGH])},
+        {"cpuQuota", key_keep, offsetof(ServiceDraft, limits[LIMIT_CPU_QUOTA])},
+        {"cpuWeight", key_keep, offsetof(ServiceDraft, limits[LIMIT_CPU_WEIGHT])},
+        {"ioWeight", key_keep, offsetof(ServiceDraft, limits[LIMIT_IO_WEIGHT])},
+        {"tasksMax", key_keep, offsetof(ServiceDraft, limits[LIMIT_TASKS_MAX])},
+        {"notify", key_keep, offsetof(ServiceDraft, notify)},
         {"idleTimeout", key_timespan, offsetof(ServiceDraft, idle_timeout),
                 .flags = TIMESPAN_NEVER | TIMESPAN_ZERO_NEVER},
         {"startTimeout", key_timespan, offsetof(ServiceDraft, start_timeout), .flags = TIMESPAN_NEVER},
@@ -199,7 +207,6 @@ int service_read(Reader *r, const Value *v, const ServicePlace *place)
             .object = *v,
             .idle_timeout = IDLE_TIMEOUT_DEFAULT,
             .start_timeout = START_TIMEOUT_DEFAULT,
-            .stop_timeout = STOP_TIMEOUT_DEFAULT,
     };
     int all = 0, k;
 
@@ -220,7 +227,10 @@ int service_read(Reader *r, const Value *v, const ServicePlace *place)
 
     service->idle_timeout = d.idle_timeout;
     service->start_timeout = d.start_timeout;
-    service->stop_timeout = d.stop_timeout;
+    /* A unit has a limit of its own, which is not for us to cut short unasked. */
+    service->stop_timeout = d.stop_timeout                  ? d.stop_timeout
+                            : service->kind == SERVICE_UNIT ? USEC_INFINITY
+                                                            : STOP_TIMEOUT_DEFAULT;
     k = take_routes(&routes, service);
     return k < 0 ? k : add_service(r, TAKE_PTR(service));
 }

@@ -13,12 +13,24 @@ typedef struct ServicePlace {
     const SocketAddress *listen; /* what ports without an address are on; NULL: all addresses */
 } ServicePlace;
 
+typedef enum LimitKey {
+    LIMIT_MEMORY_MAX,
+    LIMIT_MEMORY_HIGH,
+    LIMIT_CPU_QUOTA,
+    LIMIT_CPU_WEIGHT,
+    LIMIT_IO_WEIGHT,
+    LIMIT_TASKS_MAX,
+    _LIMIT_KEY_MAX,
+} LimitKey;
+
 /* The object's members as they were found; what needs another one to be understood waits here for it. */
 typedef struct ServiceDraft {
     Value object;
     Value name, host, hosts, port, path, strip_path, routes, base;
-    Value unit, exec, commands, proxy_only, cwd, env, user, health_check;
-    usec_t idle_timeout, start_timeout, stop_timeout;
+    Value unit, exec, commands, proxy_only, cwd, env, user, group, notify, limits[_LIMIT_KEY_MAX];
+    Value health_check;
+    usec_t idle_timeout, start_timeout;
+    usec_t stop_timeout; /* 0 = nothing was said */
 } ServiceDraft;
 
 extern const Key service_keys[];
@@ -56,5 +68,8 @@ extern const Key health_check_keys[];
 int health_check_read(Reader *r, const Value *v, const Endpoint *base, HealthCheckConfig *ret);
 
 extern const Key command_keys[];
-/* Kind, commands, argv, unit, cwd, env, user. */
+/* The limits, into `limits` and `n_limits`. */
+int limits_read(Reader *r, const ServiceDraft *d, ServiceConfig *service);
+
+/* Kind, commands, argv, unit, cwd, env, user, group, limits, notify. */
 int run_read(Reader *r, const ServiceDraft *d, ServiceConfig *service);

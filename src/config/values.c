@@ -61,8 +61,7 @@ int value_bool(Reader *r, const Value *v, bool *ret)
     return 0;
 }
 
-/* Is it a number without a fraction, and not negative? */
-static bool is_whole(const Value *v, uint64_t *ret)
+bool value_is_whole(const Value *v, uint64_t *ret)
 {
     if (value_is(v, json_type_int)) {
         int64_t i = json_object_get_int64(v->json);
@@ -81,7 +80,7 @@ static bool is_whole(const Value *v, uint64_t *ret)
 int value_uint(Reader *r, const Value *v, uint64_t min, uint64_t max, uint64_t *ret)
 {
     uint64_t n;
-    if (!is_whole(v, &n) || n < min || n > max)
+    if (!value_is_whole(v, &n) || n < min || n > max)
         return problem_expected(
                 r, v, "a whole number from %llu to %llu", (unsigned long long) min, (unsigned long long) max);
     *ret = n;
@@ -91,7 +90,7 @@ int value_uint(Reader *r, const Value *v, uint64_t min, uint64_t max, uint64_t *
 int value_port(Reader *r, const Value *v, const char *what, uint16_t *ret)
 {
     uint64_t n;
-    if (!is_whole(v, &n) || n < 1 || n > UINT16_MAX)
+    if (!value_is_whole(v, &n) || n < 1 || n > UINT16_MAX)
         return problem_expected(r, v, "%s", what);
     *ret = (uint16_t) n;
     return 0;
@@ -123,7 +122,7 @@ static int parse_timespan(Reader *r, const Value *v, TimespanFlags flags, usec_t
         return k < 0 ? bad_timespan(r, v, s, k) : 0;
     }
     if (value_is(v, json_type_int) || value_is(v, json_type_double)) {
-        if (!is_whole(v, &ms) || ms > WHOLE_MAX)
+        if (!value_is_whole(v, &ms) || ms > WHOLE_MAX)
             return problem_expected(r, v, "a whole number of milliseconds or " TIMESPAN_EXAMPLE);
         *ret = ms * USEC_PER_MSEC;
         return 0;

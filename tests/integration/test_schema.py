@@ -71,6 +71,19 @@ NO_HOSTS = ["", "*", "a.*.b", "*a.test", "a:80", "http://a", "a/b", "-a", "a-", 
 PATHS = ["/", "/api", "/api/", "/a/b", "/%20", "/a:b@c;d=e"]
 NO_PATHS = ["", "api", "/a b", "/a?b", "/a#b", "/ü", 5, None]
 PORTS = [1, 8080, 65535, 80.0, "8080", "127.0.0.1:80", "[::1]:80", "localhost:80", "0080"]
+PERCENTAGES = ["50%", "0.01%", "100%", "100.00%", "12.5%", "05%"]
+NO_PERCENTAGES = ["0%", "0.00%", "101%", "100.01%", "12.345%", "%", "-5%", "5 %", ".5%", "5.%"]
+SIZES = [1, 536870912, 4.0, "1", "65536", "512M", "1.5G", "10K", "2T", "0.5G", "infinity", *PERCENTAGES]
+NO_SIZES = [0, -1, 1.5, True, None, "", "0", "0K", "0.0M", "512MB", "512 M", "512m", "512Mi", "1.5", "M", "1.1234567G", "-1M",
+            "0x10", "1e9", "Infinity", "never", [5], {}, *NO_PERCENTAGES]
+NO_LIMITS = {
+    "memoryMax": NO_SIZES,
+    "memoryHigh": NO_SIZES,
+    "cpuQuota": [20, 0.5, True, None, "", "20", "0%", "0.00%", "12.345%", "20 %", "infinity", "20%%", [], {}],
+    "cpuWeight": [0, 10001, -1, 1.5, True, None, "", "0", "10001", "Idle", "50%", [], {}],
+    "ioWeight": [0, 10001, -1, 1.5, True, None, "", "0", "10001", "idle", "50%", [], {}],
+    "tasksMax": [0, -1, 1.5, True, None, "", "0", "1.5", "64K", "never", [], {}, *NO_PERCENTAGES],
+}
 NO_PORTS = [0, -1, 65536, 1.5, "", "0", "65536", "x", "a.test:80", "unix:/run/x.sock", ":80", "127.0.0.1", None, True]
 
 ACCEPTED = [
@@ -97,6 +110,17 @@ ACCEPTED = [
     *variants("stripPath", [True, False]),
     *variants("cwd", ["/", "/srv/blog"]),
     *variants("user", ["www-data", "_x", "a.b", "U9"]),
+    *variants("group", ["www-data", "_x", "a.b", "U9"]),
+    {**HOST, **BASE, **COMMANDS, "group": "www-data", "memoryMax": "1G", "notify": False},
+    *variants("memoryMax", SIZES),
+    *variants("memoryHigh", SIZES),
+    *variants("cpuQuota", ["20%", "150%", "0.01%", "33.3%", "100000%"]),
+    *variants("cpuWeight", [1, 100, 10000, 5.0, "20", "idle"]),
+    *variants("ioWeight", [1, 100, 10000, 5.0, "20"]),
+    *variants("tasksMax", [1, 64, 5.0, "64", "infinity", *PERCENTAGES]),
+    *variants("notify", [True, False]),
+    {**SERVICE, "notify": True, "healthCheck": {"type": "http"}},
+    {**HOST, **BASE, "unit": "a", "notify": False},
     *variants("env", [{}, {"A": "", "b_9": "x", "_C": 5, "D": 1.5, "E": True}]),
     *variants("healthCheck", [
         {}, {"type": "tcp"}, {"port": 80}, {"type": "tcp", "port": 80, "timeout": 5, "interval": "10ms"}, {"type": "none"},
@@ -150,7 +174,11 @@ REFUSED = [
     {**HOST, **BASE, "cwd": "/", "commands": {"start": "a", "cwd": "/"}},
     {**HOST, **BASE, "env": {}, "commands": {"start": "a", "env": {}}},
     *[{**HOST, **BASE, **kind, key: value} for kind in (PROXY, {"unit": "a"})
-      for key, value in (("cwd", "/"), ("env", {}), ("user", "a"))],
+      for key, value in (("cwd", "/"), ("env", {}), ("user", "a"), ("group", "a"), ("memoryMax", 5), ("memoryHigh", 5),
+                         ("cpuQuota", "5%"), ("cpuWeight", 5), ("ioWeight", 5), ("tasksMax", 5), ("notify", True))],
+    {**HOST, **BASE, **COMMANDS, "notify": True},
+    *variants("notify", ["yes", 1, None]),
+    *[{**SERVICE, key: value} for key, values in NO_LIMITS.items() for value in values],
     *variants("name", ["", "a b", "a/b", "x" * 65, "ü", 5, None]),
     *variants("idleTimeout", NO_SPANS),
     *variants("startTimeout", [0, "0s", *NO_SPANS]),
@@ -165,6 +193,7 @@ REFUSED = [
     *variants("stripPath", ["x", 1, None]),
     *variants("cwd", ["", "srv", "./x", 5, None]),
     *variants("user", ["", "a b", "9", "-a", "x" * 33, 1000, None]),
+    *variants("group", ["", "a b", "9", "-a", "x" * 33, 1000, None]),
     *variants("env", [[], "A=b", {"A": None}, {"A": []}, {"9": "x"}, {"": "x"}, {"A=B": "x"}, {"a b": "x"}, None]),
     *variants("healthCheck", [
         "tcp", [], None, {"type": "htp"}, {"type": 5}, {"type": "tcp", "url": "/"}, {"url": "/"}, {"command": "x"},
@@ -196,6 +225,8 @@ REFUSED = [
     whole({**BASE, **PROXY, **EXEC}),
     whole(COMMANDS),
     whole({**BASE, **COMMANDS, "descripton": "x"}),
+    whole({**BASE, **COMMANDS, "notify": True}),
+    whole({**BASE, **COMMANDS, "memoryMax": "5MB"}),
     whole({**BASE, **COMMANDS, "idleTimeout": None}),
     whole({**BASE, **COMMANDS, "name": ""}),
     whole({**BASE, **COMMANDS, "healthCheck": {"type": "command"}}),
@@ -241,6 +272,11 @@ ONLY_THE_PARSER = [
     {**SERVICE, "host": "[1::2::3]"},
     {**SERVICE, "base": "http://[1::2::3]:80"},
     {**SERVICE, "idleTimeout": "99999999999999999999h"},
+    {**SERVICE, "memoryMax": "99999999999T"},
+    {**SERVICE, "memoryHigh": "99999999999999999999"},
+    {**SERVICE, "memoryHigh": "0.0001K"},
+    {**SERVICE, "tasksMax": "18446744073709551615"},
+    {**SERVICE, "cpuQuota": "21474837%"},
     routes(HOST_ROUTE, {**HOST_ROUTE, "target": "http://127.0.0.1:2"}),
     routes(PORT_ROUTE, {**PORT_ROUTE, "value": "127.0.0.1:8080"}),
     {"services": {"not a host": {**BASE, **COMMANDS}}},
