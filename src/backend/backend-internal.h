@@ -28,3 +28,5 @@ struct Backend {
 
 /* direct*.c: services of kind exec and commands, as children of ours. */
 int backend_direct_new(const BackendContext *context, Backend **ret);
+/* Logs what of it only a service manager can do; once a service is enough. */
+void backend_direct_warn_ignored(const ServiceConfig *config);

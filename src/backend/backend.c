@@ -14,6 +14,8 @@ int backend_new(const BackendContext *context, const ServiceConfig *config, cons
     case SERVICE_EXEC:
     case SERVICE_COMMANDS:
         r = backend_direct_new(context, &b);
+        if (r >= 0)
+            backend_direct_warn_ignored(config);
         break;
     case SERVICE_UNIT:
         *ret_why = "systemd units are not supported by this build: use exec or commands instead of unit";

@@ -311,6 +311,21 @@ static const BackendVTable direct_vtable = {
         .free = direct_free,
 };
 
+void backend_direct_warn_ignored(const ServiceConfig *config)
+{
+    const struct {
+        bool given;
+        const char *what;
+    } all[] = {{config->group, "group"}, {config->n_limits > 0, "limits"}, {config->notify, "notify"}};
+    char text[32] = "", *p = text;
+
+    for (size_t i = 0; i < ELEMENTSOF(all); i++)
+        if (all[i].given)
+            p += sprintf(p, "%s%s", p > text ? ", " : "", all[i].what);
+    if (p > text)
+        log_service_warning(config->name, "Ignored without a service manager: %s.", text);
+}
+
 int backend_direct_new(const BackendContext *context, Backend **ret)
 {
     Direct *d = new0(Direct, 1);

@@ -245,6 +245,42 @@ static void a_unit_is_refused_with_a_clear_sentence(void **state)
     loop_done(&l);
 }
 
+/* What making a backend puts into the log; the caller frees it. */
+static char *log_of_new(const ServiceConfig *config)
+{
+    int p[2], saved = dup(STDERR_FILENO);
+    char *buf = new0(char, 4096);
+    Fixture f;
+
+    assert_non_null(buf);
+    assert_int_equal(pipe(p), 0);
+    dup2(p[1], STDERR_FILENO);
+    set_up(&f, config);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(p[1]);
+    assert_true(read(p[0], buf, 4095) >= 0);
+    close(p[0]);
+    tear_down(&f);
+    return buf;
+}
+
+static void what_only_a_service_manager_can_do_is_said_to_be_ignored(void **state)
+{
+    UnitLimit limit = {"MemoryMax", 't', 1 << 30};
+    ServiceConfig c = exec_config(SHELL_EXEC("true"));
+    _cleanup_free_ char *plain = log_of_new(&c);
+
+    c.group = (char *) "www-data";
+    c.limits = &limit;
+    c.n_limits = 1;
+    c.notify = true;
+    _cleanup_free_ char *line = log_of_new(&c);
+
+    assert_string_equal(plain, "");
+    assert_non_null(strstr(line, "blog: Ignored without a service manager: group, limits, notify.\n"));
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +294,7 @@ static int run(void)
             cmocka_unit_test(a_backend_that_is_freed_leaves_its_processes_alone),
             cmocka_unit_test(services_run_as_the_default_user),
             cmocka_unit_test(a_unit_is_refused_with_a_clear_sentence),
+            cmocka_unit_test(what_only_a_service_manager_can_do_is_said_to_be_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
