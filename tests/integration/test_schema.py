@@ -391,9 +391,22 @@ def test_examples_are_right_and_explained(path):
     assert path.name in (path.parent / "README.md").read_text()
 
 
+def test_a_unit_beside_an_example_is_the_one_that_it_names():
+    readme = (ROOT / "examples" / "README.md").read_text()
+    beside = [p for p in (ROOT / "examples").iterdir() if p.suffix in (".service", ".container")]
+    assert beside
+    for path in beside:
+        config = json.loads(strip_comments(path.with_suffix(".json").read_text()))
+        assert config["unit"] == path.with_suffix(".service").name
+        assert config["base"].removeprefix("http://") in path.read_text()
+        assert "[Install]" not in path.read_text().split("\n", 1)[1], "only dynapm starts it"
+        assert path.name in readme
+
+
 def test_examples_work_side_by_side():
     names = {p.name for p in EXAMPLES}
     assert names >= {"node-app.json", "python-app.json", "static-site.json", "pm2.json", "docker.json", "nohup.json",
-                     "dynapm-whole.json"}
+                     "limits.json", "notify.json", "unit.json", "template-instance.json", "user-service.json",
+                     "docker-unit.json", "quadlet.json", "dynapm-whole.json"}
     run = subprocess.run([CHECK, ROOT / "examples"], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "")
