@@ -7,9 +7,14 @@
 
 #include "manager/activity.h"
 
+static uint64_t sum(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 int activity_init(Activity *a, size_t n_slots)
 {
-    usec_t *departed = new0(usec_t, MAX(n_slots, (size_t) 1));
+    Departed *departed = new0(Departed, MAX(n_slots, (size_t) 1));
     if (!departed)
         return -ENOMEM;
     *a = (Activity){.departed = departed, .n_slots = n_slots};
@@ -44,7 +49,9 @@ void activity_remove(
         const ActivitySlot *s = &table->slots[slot];
         bool active = atomic_load(&s->active) > 0;
         usec_t last = active ? now : MIN((usec_t) atomic_load(&s->last_activity), now);
-        a->departed[slot] = MAX(a->departed[slot], last);
+        Departed *d = &a->departed[slot];
+        d->last_activity = MAX(d->last_activity, last);
+        d->requests = sum(d->requests, atomic_load(&s->requests));
         if (active)
             ended(slot, userdata);
     }
@@ -53,14 +60,15 @@ void activity_remove(
 
 void activity_read(const Activity *a, uint32_t slot, ServiceActivity *ret)
 {
-    ServiceActivity sum = {.last_activity = a->departed[slot]};
+    const Departed *d = &a->departed[slot];
+    ServiceActivity all = {.last_activity = d->last_activity, .requests = d->requests};
 
     for (size_t i = 0; i < a->n_tables; i++) {
         const ActivitySlot *s = &a->tables[i]->slots[slot];
-        uint64_t active = atomic_load(&s->active);
-        sum.active = active > UINT64_MAX - sum.active ? UINT64_MAX : sum.active + active;
-        sum.last_activity = MAX(sum.last_activity, (usec_t) atomic_load(&s->last_activity));
+        all.active = sum(all.active, atomic_load(&s->active));
+        all.last_activity = MAX(all.last_activity, (usec_t) atomic_load(&s->last_activity));
+        all.requests = sum(all.requests, atomic_load(&s->requests));
     }
-    sum.last_activity = MIN(sum.last_activity, now_monotonic());
-    *ret = sum;
+    all.last_activity = MIN(all.last_activity, now_monotonic());
+    *ret = all;
 }

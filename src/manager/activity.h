@@ -8,10 +8,15 @@
 
 #define GATEWAYS_MAX 64U
 
+typedef struct Departed {
+    usec_t last_activity;
+    uint64_t requests;
+} Departed;
+
 typedef struct Activity {
     const ActivityTable *tables[GATEWAYS_MAX];
     size_t n_tables;
-    usec_t *departed; /* a slot: last activity of workers that are gone */
+    Departed *departed; /* by slot: what workers that are gone have done */
     size_t n_slots;
 } Activity;
 

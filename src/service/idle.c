@@ -31,6 +31,16 @@ static usec_t stay_until(const Service *s, const ServiceActivity *a)
     return usec_add(MAX(a->last_activity, s->since), s->config->idle_timeout);
 }
 
+usec_t idle_deadline(Service *s)
+{
+    ServiceActivity a;
+
+    if (s->state != SERVICE_ONLINE || !s->backend || s->config->idle_timeout == USEC_INFINITY)
+        return USEC_INFINITY;
+    s->host->read_activity(s, &a, s->host->userdata);
+    return a.active > 0 ? USEC_INFINITY : stay_until(s, &a);
+}
+
 void idle_arm(Service *s)
 {
     ServiceActivity a;

@@ -38,6 +38,7 @@ static bool __attribute__((unused)) transition_is_legal(ServiceState from, Servi
 void service_set_state(Service *s, ServiceState to, const char *reason)
 {
     ServiceState from = s->state;
+    char *copy = strdup(reason);
     char state_field[64], from_field[64];
     const char *fields[] = {state_field, from_field, NULL};
 
@@ -47,14 +48,18 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
         event_disarm(s->start_timer);
         s->verifying = false;
     }
-    if (from == SERVICE_ONLINE)
+    if (from == SERVICE_ONLINE) {
         idle_disarm(s);
+        s->uptime += now_monotonic() - s->since;
+    }
     if (from == SERVICE_FAILED)
         event_disarm(s->backoff_timer);
     if (to == SERVICE_ONLINE && from != SERVICE_STOPPING && ++s->epoch == 0)
         s->epoch = 1;
 
     s->state = to;
+    free(s->reason);
+    s->reason = copy;
     if (!(from == SERVICE_STOPPING && to == SERVICE_ONLINE))
         s->since = now_monotonic();
     snprintf(state_field, sizeof state_field, "DYNAPM_STATE=%s", service_state_to_string(to));
@@ -223,6 +228,10 @@ void service_on_probe_done(Probe *p, int r, const char *why, void *userdata)
         return;
     }
     bool started = !s->verifying;
+    if (started) {
+        s->n_starts++;
+        s->last_start = now_monotonic() - s->start_began;
+    }
     backend_set_ready(s->backend);
     service_set_state(s, SERVICE_ONLINE, started ? "ready" : "ready again");
     if (started)

@@ -22,6 +22,7 @@ struct Service {
     ServiceState state;
     uint32_t epoch;
     usec_t since;      /* of the state */
+    char *reason;      /* of the last transition; NULL: there was none, or no memory for it */
     bool recovering;   /* OFFLINE, and finding out whether that is true */
     bool freeing;      /* service_free() is answering who waits */
     bool verifying;    /* STARTING, and whether it still runs is what the probe is to say */
@@ -29,6 +30,11 @@ struct Service {
     char *wake_reason; /* of the first who waits */
     WaiterList waiters;
     usec_t start_began;
+
+    /* since the manager began */
+    uint64_t n_starts; /* that came to be ready */
+    usec_t uptime;     /* ONLINE, the state that it is in now left out */
+    usec_t last_start; /* how long the last of n_starts took */
 
     unsigned n_failures; /* in a row, for the back-off */
 
@@ -73,6 +79,8 @@ void waiters_answer(Service *s, const WakeResult *result);
 
 /* idle.c */
 
+/* When the idle clock will stop it if nobody comes; USEC_INFINITY: not by what is known now. */
+usec_t idle_deadline(Service *s);
 /* The service is online: its clock starts, or runs on. */
 void idle_arm(Service *s);
 void idle_disarm(Service *s);

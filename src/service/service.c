@@ -50,6 +50,7 @@ Service *service_free(Service *s)
     backend_free(s->backend);
     free(s->failure);
     free(s->wake_reason);
+    free(s->reason);
     return mfree(s);
 }
 
@@ -126,23 +127,67 @@ int service_wake(
     return 0;
 }
 
+/* Lets nobody wait for a back-off. */
+static void forget_failure(Service *s, const char *reason)
+{
+    if (s->state == SERVICE_FAILED)
+        service_set_state(s, SERVICE_OFFLINE, reason);
+    s->failure = mfree(s->failure);
+}
+
+/* Returns whether a stop has begun. */
+static bool begin_stop(Service *s, const char *reason)
+{
+    if (!s->backend || s->state == SERVICE_STOPPING)
+        return false;
+    if (s->state == SERVICE_FAILED)
+        forget_failure(s, reason);
+    if (s->state == SERVICE_OFFLINE && !s->recovering)
+        return false;
+    service_end_recovery(s);
+    s->failure = mfree(s->failure);
+    service_begin_stop(s, reason);
+    return true;
+}
+
 int service_stop(Service *s, const char *reason)
 {
     WakeResult no = {.why = "The service was stopped.", .retry_after = 1};
 
-    if (!s->backend || s->state == SERVICE_STOPPING)
-        return 0;
-    if (s->state == SERVICE_FAILED) {
-        service_set_state(s, SERVICE_OFFLINE, reason);
-        return 0;
-    }
-    if (s->state == SERVICE_OFFLINE && !s->recovering)
-        return 0;
-    service_end_recovery(s);
-    s->failure = mfree(s->failure);
-    service_begin_stop(s, reason);
-    waiters_answer(s, &no);
+    if (begin_stop(s, reason))
+        waiters_answer(s, &no);
     return 0;
+}
+
+int service_start(Service *s, const char *reason, WakeDone done, void *userdata, Waiter **ret)
+{
+    if (s->state == SERVICE_FAILED || s->state == SERVICE_STOPPING)
+        forget_failure(s, reason);
+    return service_wake(s, 0, reason, done, userdata, ret);
+}
+
+int service_restart(Service *s, const char *reason, WakeDone done, void *userdata, Waiter **ret)
+{
+    (void) begin_stop(s, reason);
+    return service_start(s, reason, done, userdata, ret);
+}
+
+void service_status(Service *s, ServiceStatus *ret)
+{
+    *ret = (ServiceStatus){
+            .state = s->state,
+            .reason = s->reason ?: "",
+            .since = s->since,
+            .wake_reason = s->wake_reason ?: "",
+            .failure = s->failure ?: s->unsupported ?: "",
+            .retry_at = s->state == SERVICE_FAILED ? s->backoff_until : 0,
+            .idle_deadline = idle_deadline(s),
+            .n_starts = s->n_starts,
+            .uptime = s->uptime + (s->state == SERVICE_ONLINE ? now_monotonic() - s->since : 0),
+            .last_start = s->last_start,
+            .backend = s->backend ? backend_name(s->backend) : "",
+            .main_pid = s->backend ? backend_main_pid(s->backend) : 0,
+    };
 }
 
 const ServiceConfig *service_config(const Service *s)

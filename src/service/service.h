@@ -18,6 +18,8 @@ typedef struct Service Service;
 typedef struct ServiceActivity {
     uint64_t active;
     usec_t last_activity;
+    uint64_t requests; /* exchanges begun since the manager began, for whom it may concern: nothing here does
+                        */
 } ServiceActivity;
 
 typedef struct ServiceHost {
@@ -74,6 +76,29 @@ void service_waiter_cancel(Waiter *w);
 
 /* Stops it now, whatever is open; `reason` for the log. Returns 0, also when it is offline already. */
 int service_stop(Service *s, const char *reason);
+
+/* As someone who knows better wishes, who does not wait for a back-off: starts it, or first stops it whatever
+ * is open (who waits for it goes on waiting). Then as service_wake(). */
+int service_start(Service *s, const char *reason, WakeDone done, void *userdata, Waiter **ret);
+int service_restart(Service *s, const char *reason, WakeDone done, void *userdata, Waiter **ret);
+
+/* How it is, for people. Strings are the service's until its state changes, "" where there is nothing to say;
+ * times are CLOCK_MONOTONIC; what is counted is counted since the manager began. */
+typedef struct ServiceStatus {
+    ServiceState state;
+    const char *reason; /* of the last transition */
+    usec_t since;       /* of the state */
+    const char *wake_reason;
+    const char *failure;  /* why the last start failed, or why there can be none */
+    usec_t retry_at;      /* FAILED: when it may be started again; else 0 */
+    usec_t idle_deadline; /* when it will be stopped if nobody comes; USEC_INFINITY: not by what is known */
+    uint64_t n_starts;    /* that came to be ready */
+    usec_t uptime;        /* time online */
+    usec_t last_start;    /* how long it took, 0 = there was none */
+    const char *backend;
+    pid_t main_pid; /* 0: none is known */
+} ServiceStatus;
+void service_status(Service *s, ServiceStatus *ret);
 
 /* A gateway tells that nothing is open with it any more, or its counts are gone because it died. */
 void service_activity_changed(Service *s);

@@ -56,6 +56,9 @@ static void sums_all_workers_and_takes_the_latest_activity(void **state)
     assert_int_equal(get(&a, 0).last_activity, 1000);
     assert_int_equal(get(&a, 1).active, 0);
     assert_int_equal(get(&a, 2).active, 1);
+    atomic_store(&x.mine->slots[1].requests, 40);
+    atomic_store(&y.mine->slots[1].requests, 2);
+    assert_int_equal(get(&a, 1).requests, 42);
     activity_table_unmap(x.mine);
     activity_table_unmap(y.mine);
     activity_done(&a);
@@ -85,6 +88,7 @@ static void what_a_gone_worker_had_open_has_ended_just_now(void **state)
     assert_int_equal(activity_init(&a, 4), 0);
     Worker x = worker(&a), y = worker(&a);
     set(x, 1, 0, 700); /* had been used */
+    atomic_store(&x.mine->slots[1].requests, 9);
     set(x, 2, 4, 800); /* is being used */
     set(y, 3, 1, 1);
     usec_t before = now_monotonic();
@@ -92,6 +96,7 @@ static void what_a_gone_worker_had_open_has_ended_just_now(void **state)
     activity_remove(&a, x.seen, note_ended, &ended);
     assert_int_equal(ended, 1);
     assert_int_equal(get(&a, 1).last_activity, 700);
+    assert_int_equal(get(&a, 1).requests, 9);
     assert_int_equal(get(&a, 2).active, 0);
     assert_in_range(get(&a, 2).last_activity, before, now_monotonic());
     assert_int_equal(get(&a, 0).last_activity, 0);
