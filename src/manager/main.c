@@ -5,6 +5,7 @@
  * it. */
 
 #include <getopt.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -229,6 +230,21 @@ static bool is_system_service(void)
            pid == getpid();
 }
 
+/* Whom the system's gateway runs as; (uid_t) -1, with the reason logged, where there is no such user. */
+static uid_t system_gateway_uid(void)
+{
+    errno = 0;
+    const struct passwd *user = getpwnam("dynapm"); /* before the loop begins: it may block */
+
+    if (user)
+        return user->pw_uid;
+    if (errno == 0 || errno == ENOENT)
+        log_error("There is no user dynapm, whose gateway may attach; systemd-sysusers(8) makes it.");
+    else
+        (void) log_error_errno(errno, "Cannot look up the user dynapm, whose gateway may attach: %m");
+    return (uid_t) -1;
+}
+
 static int on_end(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
     Manager *m = userdata;
@@ -266,7 +282,7 @@ static int run(const char *dir, int listen_fd)
                     .runtime_dir = dir,
                     .listen_fd = listen_fd,
                     .default_user = is_system_service() ? "dynapm-app" : NULL,
-                    .gateway_uid = (uid_t) -1,
+                    .gateway_uid = is_system_service() ? system_gateway_uid() : (uid_t) -1,
             },
             &m);
     if (r < 0)
