@@ -8,6 +8,7 @@
 
 typedef struct BackendVTable {
     const char *name;
+    bool ends_with_us; /* its processes are ours, and are ended when the manager ends */
     int (*start)(Backend *b, char **ret_why);
     void (*set_ready)(Backend *b);
     int (*stop)(Backend *b);
@@ -26,7 +27,12 @@ struct Backend {
     void *userdata;
 };
 
+/* A command line of the service's own, as the service's user. */
+ProcessSpec backend_spec(const Backend *b, const char *const *argv);
+
 /* direct*.c: services of kind exec and commands, as children of ours. */
 int backend_direct_new(const BackendContext *context, Backend **ret);
+/* managed*.c: services that are units, when there is a service manager. */
+int backend_managed_new(const BackendContext *context, const ServiceConfig *config, Backend **ret);
 /* Logs what of it only a service manager can do; once a service is enough. */
 void backend_direct_warn_ignored(const ServiceConfig *config);

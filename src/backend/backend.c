@@ -13,13 +13,23 @@ int backend_new(const BackendContext *context, const ServiceConfig *config, cons
     switch (config->kind) {
     case SERVICE_EXEC:
     case SERVICE_COMMANDS:
-        r = backend_direct_new(context, &b);
-        if (r >= 0)
+        if (context->systemd && streq(config->name, "manager")) {
+            *ret_why = "it would be the unit dynapm-manager.service, which is dynapm's own: give it another "
+                       "name";
+            return -EOPNOTSUPP;
+        }
+        r = context->systemd ? backend_managed_new(context, config, &b) : backend_direct_new(context, &b);
+        if (r >= 0 && !context->systemd)
             backend_direct_warn_ignored(config);
         break;
     case SERVICE_UNIT:
-        *ret_why = "systemd units are not supported by this build: use exec or commands instead of unit";
-        return -EOPNOTSUPP;
+        if (!context->systemd) {
+            *ret_why = "a systemd unit can be started only when dynapm itself is started by systemd, not "
+                       "standalone";
+            return -EOPNOTSUPP;
+        }
+        r = backend_managed_new(context, config, &b);
+        break;
     case SERVICE_PROXY_ONLY:
         *ret_why = "it is proxied only, never started or stopped";
         return -EOPNOTSUPP;
@@ -41,6 +51,25 @@ Backend *backend_free(Backend *b)
     if (b)
         b->vtable->free(b);
     return NULL;
+}
+
+ProcessSpec backend_spec(const Backend *b, const char *const *argv)
+{
+    const ServiceConfig *config = b->config;
+
+    return (ProcessSpec){
+            .argv = argv,
+            .cwd = config->cwd,
+            .env = config->env,
+            .user = config->user ?: b->context->default_user,
+            .group = config->group,
+            .service = config->name,
+    };
+}
+
+bool backend_ends_with_us(const Backend *b)
+{
+    return b->vtable->ends_with_us;
 }
 
 const char *backend_name(const Backend *b)

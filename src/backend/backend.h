@@ -14,6 +14,11 @@ typedef struct Backend Backend;
 
 /* Each may call back into the backend, and may free it. */
 typedef struct BackendEvents {
+    /* After a start that returned BACKEND_WILL_TELL: from now on it makes sense to ask whether it is ready;
+     * or its service manager says that it is. */
+    void (*launched)(Backend *b, bool ready, void *userdata);
+    /* It was down, and has been started by somebody else; `why` is for the log. It is up from now on. */
+    void (*appeared)(Backend *b, const char *why, void *userdata);
     /* A start that cannot succeed any more (exited with a status, killed by a signal); `why` is a sentence
      * part such as "exited with status 1". Nothing of it runs any more. */
     void (*start_failed)(Backend *b, const char *why, void *userdata);
@@ -30,8 +35,10 @@ typedef struct BackendContext {
     sd_event *event;
     Children *children;            /* borrowed: who reaps; one a process */
     const CommandRunner *commands; /* borrowed: who runs stop and check commands */
-    int state_dir_fd; /* borrowed; a folder of ours where direct children are remembered across a crash
-                         of the manager, a file NAME each; -EBADF = do not remember */
+    int state_dir_fd;        /* borrowed; a folder of ours where direct children are remembered across a crash
+                                of the manager, a file NAME each; -EBADF = do not remember */
+    struct Systemd *systemd; /* borrowed; the service manager, NULL where there is none: then services are
+                                children of ours */
     const char *default_user; /* for services without `user`, when we are root under the system manager; NULL
                                  = as ourselves */
 } BackendContext;
@@ -44,9 +51,14 @@ int backend_new(const BackendContext *context, const ServiceConfig *config, cons
 Backend *backend_free(Backend *b);
 DEFINE_CLEANUP(Backend *, backend_free)
 
-const char *backend_name(const Backend *b); /* "direct", … */
+const char *backend_name(const Backend *b); /* "direct", "transient", "unit" */
+/* Are its processes ours, to be ended when we end? */
+bool backend_ends_with_us(const Backend *b);
 
-/* Starts the service. 0: under way; the service's readiness is for a probe to find. On -errno nothing was
+#define BACKEND_WILL_TELL 1
+
+/* Starts the service. 0: under way; the service's readiness is for a probe to find. BACKEND_WILL_TELL:
+ * `launched` or `start_failed` follows, as soon as the service manager can be reached. On -errno nothing was
  * started; *ret_why (fresh memory, the caller frees; may be NULL) says why in a sentence part: "cannot
  * execute /usr/bin/nod: No such file or directory". -EBUSY while something of it runs. */
 int backend_start(Backend *b, char **ret_why);

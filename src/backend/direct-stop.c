@@ -103,7 +103,7 @@ static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int run_stop_command(Direct *d)
 {
-    const ProcessSpec spec = direct_spec(d, SHELL_ARGV(d->base.config->stop_command));
+    const ProcessSpec spec = backend_spec(&d->base, SHELL_ARGV(d->base.config->stop_command));
     const BackendContext *context = d->base.context;
     _cleanup_free_ char *why = NULL;
 

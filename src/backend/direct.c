@@ -26,19 +26,6 @@ static bool is_exec(const Direct *d)
     return d->base.config->kind == SERVICE_EXEC;
 }
 
-ProcessSpec direct_spec(const Direct *d, const char *const *argv)
-{
-    const ServiceConfig *config = d->base.config;
-
-    return (ProcessSpec){
-            .argv = argv,
-            .cwd = config->cwd,
-            .env = config->env,
-            .user = config->user ?: d->base.context->default_user,
-            .service = config->name,
-    };
-}
-
 bool direct_group_is_gone(Direct *d)
 {
     if (d->group && group_leader(d->group) == 0 && group_is_empty(d->group)) {
@@ -173,7 +160,7 @@ static int direct_start(Backend *b, char **ret_why)
     const ServiceConfig *config = b->config;
     const char *const *argv =
             is_exec(d) ? (const char *const *) config->exec : SHELL_ARGV(config->start_command);
-    const ProcessSpec spec = direct_spec(d, argv);
+    const ProcessSpec spec = backend_spec(b, argv);
     GroupContext context = group_context(d);
     pid_t pid;
     int r;
@@ -239,7 +226,7 @@ static int run_check_command(Direct *d)
 {
     const ServiceConfig *config = d->base.config;
     const BackendContext *context = d->base.context;
-    const ProcessSpec spec = direct_spec(d, SHELL_ARGV(config->check_command));
+    const ProcessSpec spec = backend_spec(&d->base, SHELL_ARGV(config->check_command));
     _cleanup_free_ char *why = NULL;
 
     int r = command_new(
@@ -301,6 +288,7 @@ static void direct_free(Backend *b)
 
 static const BackendVTable direct_vtable = {
         .name = "direct",
+        .ends_with_us = true,
         .start = direct_start,
         .set_ready = direct_set_ready,
         .stop = direct_stop,

@@ -44,9 +44,6 @@ typedef struct Direct {
  * or file server's grip. */
 #define KILLED_LIMIT_USEC (5 * USEC_PER_SEC)
 
-/* A command line of the service's own, as the service's user. */
-ProcessSpec direct_spec(const Direct *d, const char *const *argv);
-
 /* Drops the group if its last process has ended. Returns true when there is none (any more). */
 bool direct_group_is_gone(Direct *d);
 

@@ -220,14 +220,17 @@ static int passed_socket(void)
     return n == 1 ? SD_LISTEN_FDS_START : -EBADF;
 }
 
-/* Did the system's service manager start us, as root? Then services that name no user do not run as root. */
-static bool is_system_service(void)
+/* The service manager that started us, if one did, is the one that starts services. */
+static ServiceManager service_manager(void)
 {
     const char *e = getenv("SYSTEMD_EXEC_PID"); /* systemd.exec(5) */
     pid_t pid;
 
-    return geteuid() == 0 && !arg_user && !arg_exit_with_parent && e && parse_pid(e, &pid) >= 0 &&
-           pid == getpid();
+    if (arg_exit_with_parent || !e || parse_pid(e, &pid) < 0 || pid != getpid())
+        return SERVICE_MANAGER_NONE;
+    if (arg_user)
+        return SERVICE_MANAGER_USER;
+    return geteuid() == 0 ? SERVICE_MANAGER_SYSTEM : SERVICE_MANAGER_NONE;
 }
 
 /* Whom the system's gateway runs as; (uid_t) -1, with the reason logged, where there is no such user. */
@@ -268,6 +271,7 @@ static int run(const char *dir, int listen_fd)
 {
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     _cleanup_(manager_freep) Manager *m = NULL;
+    ServiceManager manager = service_manager();
 
     if (config_is_missing())
         (void) log_error_errno(errno, "%s: %m", arg_config);
@@ -281,8 +285,10 @@ static int run(const char *dir, int listen_fd)
                     .config = config_paths(),
                     .runtime_dir = dir,
                     .listen_fd = listen_fd,
-                    .default_user = is_system_service() ? "dynapm-app" : NULL,
-                    .gateway_uid = is_system_service() ? system_gateway_uid() : (uid_t) -1,
+                    .service_manager = manager,
+                    /* Services that name no user do not run as root. */
+                    .default_user = manager == SERVICE_MANAGER_SYSTEM ? "dynapm-app" : NULL,
+                    .gateway_uid = manager == SERVICE_MANAGER_SYSTEM ? system_gateway_uid() : (uid_t) -1,
             },
             &m);
     if (r < 0)

@@ -53,20 +53,13 @@ char *manager_describe(const Manager *m)
             n_services > 0 ? ": " : "", n_services > 0 ? text : "");
 }
 
-/* Does it end with us? Its process is a child of ours, or was started by a command of ours. */
-static bool stops_with_us(const Service *s)
-{
-    ServiceKind kind = service_config(s)->kind;
-    return kind == SERVICE_EXEC || kind == SERVICE_COMMANDS;
-}
-
 static size_t n_still_up(const Manager *m)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < m->n_services; i++) {
         const Service *s = m->services[i];
-        if (s && stops_with_us(s) && service_state(s) != SERVICE_OFFLINE &&
+        if (s && service_ends_with_us(s) && service_state(s) != SERVICE_OFFLINE &&
                 service_state(s) != SERVICE_FAILED)
             n++;
     }
@@ -248,6 +241,24 @@ static int manager_begin(Manager *m)
     return peers_init(&m->peers, m, m->runtime.listen_fd);
 }
 
+/* Decides, once and for all, who starts services. */
+static int reach_service_manager(Manager *m, ServiceManager which)
+{
+    if (which == SERVICE_MANAGER_NONE) {
+        log_info("There is no service manager: services are started as children.");
+        return 0;
+    }
+    int r = bus_link_new(m->event, which == SERVICE_MANAGER_USER, &m->bus);
+    if (r >= 0)
+        r = systemd_new(m->bus, &m->systemd);
+    if (r < 0)
+        return r;
+    systemd_runner_init(&m->systemd_commands, m->systemd);
+    log_info("Services are started by the %s service manager.",
+            which == SERVICE_MANAGER_USER ? "user's" : "system's");
+    return 0;
+}
+
 int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
 {
     _cleanup_(manager_freep) Manager *m = new0(Manager, 1);
@@ -268,6 +279,9 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
     if (r < 0)
         return log_error_errno(r, "Cannot look after child processes: %m");
     m->commands = command_runner_for_children(event, m->children);
+    r = reach_service_manager(m, options->service_manager);
+    if (r < 0)
+        return log_error_errno(r, "Cannot reach the service manager: %m");
     r = status_table_new(&m->status, &m->status_fd);
     if (r < 0)
         return log_error_errno(r, "Cannot make the status table: %m");
@@ -279,7 +293,8 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
                     {
                             .event = event,
                             .children = m->children,
-                            .commands = &m->commands,
+                            .commands = m->systemd ? &m->systemd_commands.runner : &m->commands,
+                            .systemd = m->systemd,
                             .state_dir_fd = m->runtime.state_dir_fd,
                             .default_user = options->default_user,
                     },
@@ -321,6 +336,8 @@ Manager *manager_free(Manager *m)
     fd_close(m->status_fd);
     slots_done(&m->slots);
     config_unref(m->config);
+    systemd_free(m->systemd);
+    bus_link_free(m->bus);
     children_free(m->children);
     runtime_close(&m->runtime);
     sd_event_unref(m->event);
@@ -352,7 +369,7 @@ void manager_shutdown(Manager *m, const char *reason)
     recovery_done(&m->recovery);
     for (size_t i = 0; i < m->n_services; i++) {
         Service *s = m->services[i];
-        if (!s || !stops_with_us(s))
+        if (!s || !service_ends_with_us(s))
             continue;
         limit = MAX(limit, service_config(s)->stop_timeout);
         int r = service_stop(s, "shutting down");

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "backend/systemd-command.h"
 #include "config/config.h"
 #include "manager/activity.h"
 #include "manager/listeners.h"
@@ -18,7 +19,15 @@
 #include "manager/slots.h"
 #include "service/service.h"
 
+/* Who starts services. */
+typedef enum ServiceManager {
+    SERVICE_MANAGER_NONE, /* we do: they are our children */
+    SERVICE_MANAGER_SYSTEM,
+    SERVICE_MANAGER_USER,
+} ServiceManager;
+
 typedef struct ManagerOptions {
+    ServiceManager service_manager;
     ConfigPaths config;
     const char *runtime_dir;
     int listen_fd; /* the socket that gateways connect to, taken over; < 0: bind it in runtime_dir */
@@ -30,7 +39,10 @@ typedef struct Manager {
     sd_event *event;
     Runtime runtime;
     Children *children;
-    CommandRunner commands;
+    CommandRunner commands; /* as our children */
+    BusLink *bus;           /* NULL: there is no service manager */
+    Systemd *systemd;
+    SystemdRunner systemd_commands;
     uid_t gateway_uid;
     ServiceHost host;
     Config *config;

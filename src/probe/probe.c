@@ -36,7 +36,9 @@ static usec_t next_pause(const Probe *p)
     usec_t max = p->config->health_check.interval ?: PAUSE_MAX_DEFAULT_USEC;
     usec_t pause = usec_sub(now_monotonic(), p->started) / PAUSE_DIVISOR;
 
-    return MIN(MAX(pause, (usec_t) PAUSE_MIN_USEC), max);
+    pause = MIN(MAX(pause, (usec_t) PAUSE_MIN_USEC), max);
+    return p->config->health_check.type == HEALTH_CHECK_COMMAND ? MAX(pause, p->context.commands->pause)
+                                                                : pause;
 }
 
 static void cancel_attempt(Probe *p)

@@ -30,7 +30,7 @@ static bool __attribute__((unused)) transition_is_legal(ServiceState from, Servi
             [SERVICE_ONLINE] =
                     {[SERVICE_STARTING] = true, [SERVICE_STOPPING] = true, [SERVICE_OFFLINE] = true},
             [SERVICE_STOPPING] = {[SERVICE_OFFLINE] = true, [SERVICE_ONLINE] = true, [SERVICE_FAILED] = true},
-            [SERVICE_FAILED] = {[SERVICE_OFFLINE] = true},
+            [SERVICE_FAILED] = {[SERVICE_OFFLINE] = true, [SERVICE_ONLINE] = true},
     };
     return table[from][to];
 }
@@ -156,12 +156,12 @@ static int on_start_timeout(sd_event_source *source, uint64_t usec, void *userda
     return 0;
 }
 
-/* The part of a start that waits: a probe and a limit. */
-static void await_ready(Service *s, ProbeMode mode)
+/* The part of a start that waits: a limit, and a probe unless it is too early for one. */
+static void await_ready(Service *s, bool probe, ProbeMode mode)
 {
     int r = event_arm_timer(s->host->backend.event, &s->start_timer, s->config->start_timeout,
             on_start_timeout, s, "start-timeout");
-    if (r >= 0)
+    if (r >= 0 && probe)
         r = probe_start(s->probe, mode);
     if (r < 0) {
         note_failure(s, "%s could not be started: %s", service_name(s), strerror(-r));
@@ -183,7 +183,7 @@ void service_launch(Service *s, const char *reason)
         enter_failed(s);
         return;
     }
-    await_ready(s, PROBE_UNTIL_READY);
+    await_ready(s, r != BACKEND_WILL_TELL, PROBE_UNTIL_READY);
 }
 
 void service_verify(Service *s)
@@ -201,7 +201,7 @@ void service_verify(Service *s)
     s->start_began = now_monotonic();
     service_set_state(s, SERVICE_STARTING, reason);
     s->verifying = true;
-    await_ready(s, has_process ? PROBE_UNTIL_READY : PROBE_ONCE);
+    await_ready(s, true, has_process ? PROBE_UNTIL_READY : PROBE_ONCE);
 }
 
 static void log_ready(Service *s)
@@ -248,6 +248,34 @@ void service_begin_stop(Service *s, const char *reason)
         log_service_error_errno(service_name(s), r, "Cannot stop the service: %m");
         service_set_state(s, SERVICE_OFFLINE, "given up");
     }
+}
+
+static void on_launched(Backend *b, bool ready, void *userdata)
+{
+    Service *s = userdata;
+
+    if (s->state != SERVICE_STARTING || s->verifying)
+        return;
+    if (ready) {
+        service_on_probe_done(s->probe, 0, "ready", s);
+        return;
+    }
+    int r = probe_start(s->probe, PROBE_UNTIL_READY);
+    if (r < 0) {
+        note_failure(s, "%s could not be started: %s", service_name(s), strerror(-r));
+        fail_and_stop(s);
+    }
+}
+
+static void on_appeared(Backend *b, const char *why, void *userdata)
+{
+    Service *s = userdata;
+
+    if (s->state != SERVICE_OFFLINE && s->state != SERVICE_FAILED)
+        return;
+    service_end_recovery(s);
+    service_set_state(s, SERVICE_ONLINE, why);
+    answer_online(s);
 }
 
 static void on_start_failed(Backend *b, const char *why, void *userdata)
@@ -305,5 +333,9 @@ static void on_checked(Backend *b, bool running, void *userdata)
         service_launch(s, s->wake_reason ?: "requests came meanwhile");
 }
 
-const BackendEvents service_backend_events = {
-        .start_failed = on_start_failed, .exited = on_exited, .stopped = on_stopped, .checked = on_checked};
+const BackendEvents service_backend_events = {.launched = on_launched,
+        .appeared = on_appeared,
+        .start_failed = on_start_failed,
+        .exited = on_exited,
+        .stopped = on_stopped,
+        .checked = on_checked};

@@ -190,6 +190,11 @@ void service_status(Service *s, ServiceStatus *ret)
     };
 }
 
+bool service_ends_with_us(const Service *s)
+{
+    return s->backend && backend_ends_with_us(s->backend);
+}
+
 const ServiceConfig *service_config(const Service *s)
 {
     return s->config;

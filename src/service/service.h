@@ -74,6 +74,9 @@ int service_wake(
 /* Forgets a waiter without calling back. NULL is accepted. */
 void service_waiter_cancel(Waiter *w);
 
+/* Are its processes ours, to be ended when the manager ends? */
+bool service_ends_with_us(const Service *s);
+
 /* Stops it now, whatever is open; `reason` for the log. Returns 0, also when it is offline already. */
 int service_stop(Service *s, const char *reason);
 

@@ -21,6 +21,7 @@ struct CommandRunner {
     sd_event *event;
     Children *children; /* of one that makes children */
     void *userdata;     /* of another one, its own */
+    usec_t pause;       /* at least so long between two, where one is run again and again: what it costs */
 };
 
 /* The first member of each runner's own kind of command. */

@@ -14,6 +14,7 @@ typedef struct ProcessSpec {
     const char *cwd;         /* NULL = "/" */
     char *const *env;        /* "KEY=value" to add to its environment, NULL-terminated; may be NULL */
     const char *user;        /* whose process it is, with a clean environment; NULL = ours */
+    const char *group;       /* only where a service manager starts it; NULL = the user's */
     const char *service;     /* for which service, for people; may be NULL */
     bool quiet;              /* stdout and stderr to /dev/null rather than to where ours go */
 } ProcessSpec;

@@ -42,6 +42,11 @@ Backend *backend_free(Backend *b)
     return NULL;
 }
 
+bool backend_ends_with_us(const Backend *b)
+{
+    return true;
+}
+
 const char *backend_name(const Backend *b)
 {
     return "fake";
