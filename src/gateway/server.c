@@ -179,6 +179,7 @@ Server *server_free(Server *s)
 {
     if (!s)
         return NULL;
+    s->running = true; /* to its end: nothing is to be put off until a later turn of the loop */
     sd_event_source_disable_unref(s->ready);
     sd_event_source_disable_unref(s->again);
     sd_event_source_disable_unref(s->linger);
