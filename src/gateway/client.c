@@ -31,9 +31,16 @@ static void on_head_expired(Deadline *d)
     client_shutdown(c);
 }
 
-static void on_keep_alive_expired(Deadline *d)
+/* Its time between two requests is up, unless the next one has come in this very moment. */
+static void on_idle_expired(Deadline *d)
 {
-    client_shutdown(container_of(d, Client, deadline));
+    Client *c = container_of(d, Client, deadline);
+    char byte;
+
+    if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+        deadline_set(&c->deadline, &c->proxy->clients.heads);
+    else
+        client_shutdown(c);
 }
 
 int clients_init(Clients *cs, Deadlines *deadlines)
@@ -45,7 +52,8 @@ int clients_init(Clients *cs, Deadlines *deadlines)
     if (!cs->by_address)
         return -ENOMEM;
     deadline_queue_init(&cs->heads, deadlines, USEC_INFINITY, on_head_expired);
-    deadline_queue_init(&cs->keep_alives, deadlines, USEC_INFINITY, on_keep_alive_expired);
+    deadline_queue_init(&cs->keep_alives, deadlines, USEC_INFINITY, on_idle_expired);
+    deadline_queue_init(&cs->graces, deadlines, CLIENT_GRACE, on_idle_expired);
     return 0;
 }
 
@@ -216,6 +224,11 @@ void client_shutdown(Client *c)
     (void) shutdown(c->fd, SHUT_RDWR);
 }
 
+void client_drain(Client *c)
+{
+    deadline_set(&c->deadline, &c->proxy->clients.graces);
+}
+
 void client_head_begins(Client *c)
 {
     c->begun = true;
@@ -231,10 +244,10 @@ void client_exchange_over(Client *c)
 {
     c->exchange = NULL;
 
-    if (c->proxy->draining)
-        client_shutdown(c);
-    else if (c->gone)
+    if (c->gone)
         have_end_read(c);
+    else if (c->proxy->draining) /* an answer that began before says nothing of the end to come */
+        client_drain(c);
     else
         deadline_set(&c->deadline, &c->proxy->clients.keep_alives);
 }

@@ -41,7 +41,7 @@ struct Clients {
     size_t n;
     Client **by_address; /* buckets; only with a limit for each address */
     uint32_t seed;
-    DeadlineQueue heads, keep_alives;
+    DeadlineQueue heads, keep_alives, graces;
     void (*on_less)(void *userdata); /* a connection has ended: an accept that paused may go on */
     void *userdata;
     void (*on_change)(void *userdata); /* their number is another */
@@ -61,6 +61,14 @@ void client_free(Client *c);
 
 /* Ends the connection: libmicrohttpd, whose descriptor it is, sees it shut down and closes it. */
 void client_shutdown(Client *c);
+
+/* The gateway is to end, and between requests this connection is too: a request that is on its way is still
+ * read and answered, for which the connection stays another CLIENT_GRACE. That is the time between a client's
+ * decision to use it and its request's arrival here: half a round trip of the slowest network that people
+ * use. It is no longer, because as long as it lasts new connections wait in the backlog for the next gateway.
+ */
+#define CLIENT_GRACE (250 * USEC_PER_MSEC)
+void client_drain(Client *c);
 
 /* The head of a request has begun, was complete, and the whole exchange is over. */
 void client_head_begins(Client *c);

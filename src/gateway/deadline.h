@@ -14,7 +14,7 @@ typedef struct Deadline Deadline;
 typedef struct DeadlineQueue DeadlineQueue;
 typedef struct Deadlines Deadlines;
 
-#define DEADLINE_QUEUES_MAX 12
+#define DEADLINE_QUEUES_MAX 16
 
 struct Deadline {
     DeadlineQueue *queue; /* NULL: not set */

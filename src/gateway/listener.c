@@ -15,6 +15,7 @@
 #include "util/log.h"
 
 #define BATCH 64
+#define SWEEP_MAX 4096 /* a backlog's worth: more have come meanwhile */
 #define WARN_PAUSE (10 * USEC_PER_SEC)
 #define PAUSE (250 * USEC_PER_MSEC)
 
@@ -86,43 +87,53 @@ static void pause_all(Listeners *ls, const char *why)
     (void) event_arm_timer(ls->proxy->event, &ls->resume, PAUSE, on_resume, ls, "accept-resume");
 }
 
+/* Takes one connection: true if another may be there. */
+static bool accept_one(Listener *l)
+{
+    Listeners *ls = l->set;
+    Proxy *p = ls->proxy;
+    SocketAddress a = {.len = sizeof(struct sockaddr_un)};
+
+    if (p->clients.n >= route_image_settings(p->routes)->max_connections) {
+        pause_all(ls, "limits.maxConnections is reached.");
+        return false;
+    }
+    if (p->clients.n >= p->max_clients) {
+        pause_all(ls, "each connection needs two descriptors, and RLIMIT_NOFILE allows no more.");
+        return false;
+    }
+    int fd = accept4(l->fd, &a.sa, &a.len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+        switch (errno) {
+        case EAGAIN:
+        case EINTR:
+            return false;
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM:
+            pause_all(ls, strerror(errno));
+            return false;
+        case EINVAL: /* it was shut down by another worker that is at its end, as ours is about to be */
+            poller_forget(&p->poller, &l->source, true);
+            return false;
+        default: /* accept(2): errors of the connection itself; the next may be fine */
+            return true;
+        }
+    }
+    if (a.len < sizeof a.sa.sa_family)
+        a.sa.sa_family = AF_UNIX;
+    (void) client_accept(p, fd, l->listener, &a.sa, MAX(a.len, (socklen_t) sizeof(struct sockaddr)));
+    return true;
+}
+
 static void on_incoming(PollSource *s, uint32_t events)
 {
     Listener *l = container_of(s, Listener, source);
-    Listeners *ls = l->set;
-    Proxy *p = ls->proxy;
+    int n = 0;
 
-    for (int i = 0; i < BATCH; i++) {
-        SocketAddress a = {.len = sizeof(struct sockaddr_un)};
-
-        if (p->clients.n >= route_image_settings(p->routes)->max_connections) {
-            pause_all(ls, "limits.maxConnections is reached.");
-            return;
-        }
-        if (p->clients.n >= p->max_clients) {
-            pause_all(ls, "each connection needs two descriptors, and RLIMIT_NOFILE allows no more.");
-            return;
-        }
-        int fd = accept4(l->fd, &a.sa, &a.len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-            switch (errno) {
-            case EAGAIN:
-            case EINTR:
-                return;
-            case EMFILE:
-            case ENFILE:
-            case ENOBUFS:
-            case ENOMEM:
-                pause_all(ls, strerror(errno));
-                return;
-            default: /* accept(2): errors of the connection itself; the next may be fine */
-                continue;
-            }
-        }
-        if (a.len < sizeof a.sa.sa_family)
-            a.sa.sa_family = AF_UNIX;
-        (void) client_accept(p, fd, l->listener, &a.sa, MAX(a.len, (socklen_t) sizeof(struct sockaddr)));
-    }
+    while (accept_one(l) && ++n < BATCH)
+        ;
 }
 
 int listeners_new(Proxy *p, bool shared, Listeners **ret)
@@ -154,7 +165,7 @@ int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)
     return 0;
 }
 
-void listeners_drop(Listeners *ls, bool given_only)
+static void drop(Listeners *ls, bool given_only)
 {
     for (Listener **p = &ls->all; *p;) {
         Listener *l = *p;
@@ -168,6 +179,24 @@ void listeners_drop(Listeners *ls, bool given_only)
         free(l);
         ls->n--;
     }
+}
+
+void listeners_drop_given(Listeners *ls)
+{
+    drop(ls, true);
+}
+
+void listeners_stop(Listeners *ls, bool own_last, bool given_last)
+{
+    for (Listener *l = ls->all; l; l = l->next) {
+        if (!(l->given ? given_last : own_last))
+            continue;
+        for (int n = 0; n < SWEEP_MAX && accept_one(l); n++)
+            ;
+        /* Whoever else has it open, it listens no more. */
+        (void) shutdown(l->fd, SHUT_RD);
+    }
+    drop(ls, false);
 }
 
 int listeners_given(const Listeners *ls, size_t at)
@@ -187,7 +216,7 @@ Listeners *listeners_free(Listeners *ls)
 {
     if (!ls)
         return NULL;
-    listeners_drop(ls, false);
+    drop(ls, false);
     ls->proxy->clients.on_less = NULL;
     sd_event_source_disable_unref(ls->resume);
     return mfree(ls);

@@ -17,8 +17,12 @@ DEFINE_CLEANUP(Listeners *, listeners_free)
 /* Accepts from fd, which is taken, for requests of the route image's listener, or LISTENER_MAIN. `given`: it
  * came from a manager, and the next one may give others. 0 or -errno. */
 int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given);
-/* Closes all that a manager gave, or all. */
-void listeners_drop(Listeners *ls, bool given_only);
+/* Closes all that a manager gave. */
+void listeners_drop_given(Listeners *ls);
+/* Accepts no more and closes all. Connections that wait in a backlog are left to whoever accepts from that
+ * socket after us; where that is nobody (`own_last` for our own sockets, `given_last` for those that a
+ * manager gave) they are taken first, and later ones are refused at once. */
+void listeners_stop(Listeners *ls, bool own_last, bool given_last);
 /* The `at`th socket that came from a manager, -EBADF behind the last. */
 int listeners_given(const Listeners *ls, size_t at);
 size_t listeners_count(const Listeners *ls);

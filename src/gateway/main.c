@@ -13,6 +13,7 @@
 #define LISTEN_MAX 64
 #define CONFIG_DIRS_MAX 64
 #define WORKERS_MAX 64
+#define DRAIN_TIME (10 * USEC_PER_SEC)
 
 static void help(void)
 {
@@ -24,6 +25,7 @@ static void help(void)
          "                          may be given several times; sockets passed by a service manager go "
          "first\n"
          "     --workers=N          Serve with N processes (default 1)\n"
+         "     --drain-time=SPAN    At the end, give open requests so long to finish (default 10s)\n"
          "     --standalone         Run a service manager of our own: no systemd, no root needed\n"
          "     --config-dir=DIR     Read services from DIR/*.json (with --standalone or --check; several "
          "times:\n"
@@ -39,27 +41,32 @@ enum {
     ARG_VERSION = 0x100,
     ARG_LISTEN,
     ARG_WORKERS,
+    ARG_DRAIN_TIME,
     ARG_STANDALONE,
     ARG_CONFIG_DIR,
     ARG_CONFIG,
     ARG_CHECK,
     ARG_USER,
     ARG_RUNTIME_DIR,
-    ARG_WORKER
+    ARG_WORKER,
+    ARG_OWN_SOCKETS
 };
 
 static const struct option long_options[] = {{"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, ARG_VERSION}, {"listen", required_argument, NULL, ARG_LISTEN},
-        {"workers", required_argument, NULL, ARG_WORKERS}, {"standalone", no_argument, NULL, ARG_STANDALONE},
+        {"workers", required_argument, NULL, ARG_WORKERS},
+        {"drain-time", required_argument, NULL, ARG_DRAIN_TIME},
+        {"standalone", no_argument, NULL, ARG_STANDALONE},
         {"config-dir", required_argument, NULL, ARG_CONFIG_DIR},
         {"config", required_argument, NULL, ARG_CONFIG}, {"check", no_argument, NULL, ARG_CHECK},
         {"user", no_argument, NULL, ARG_USER}, {"runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR},
-        {"worker", no_argument, NULL, ARG_WORKER}, {}};
+        {"worker", no_argument, NULL, ARG_WORKER}, {"own-sockets", no_argument, NULL, ARG_OWN_SOCKETS}, {}};
 
 static SocketAddress arg_listen[LISTEN_MAX];
 static char *arg_config_dirs[CONFIG_DIRS_MAX + 1];
 static bool arg_check = false;
-static GatewayOptions arg_options = {.n_workers = 1, .listen = arg_listen, .config_dirs = arg_config_dirs};
+static GatewayOptions arg_options = {
+        .n_workers = 1, .drain_time = DRAIN_TIME, .listen = arg_listen, .config_dirs = arg_config_dirs};
 
 static int parse_listen(const char *s)
 {
@@ -84,6 +91,14 @@ static int parse_workers(const char *s)
     return 0;
 }
 
+static int parse_span(const char *option, const char *s, usec_t *ret)
+{
+    int r = timespan_parse(s, ret);
+    if (r < 0)
+        return log_error_errno(r, "%s=%s: expected a time span such as \"10s\" or \"500ms\"", option, s);
+    return 0;
+}
+
 /* > 0: go on, 0: done, < 0: the line is wrong. */
 static int parse_argv(int argc, char **argv)
 {
@@ -103,6 +118,9 @@ static int parse_argv(int argc, char **argv)
             break;
         case ARG_WORKERS:
             r = parse_workers(optarg) < 0 ? -EINVAL : 1;
+            break;
+        case ARG_DRAIN_TIME:
+            r = parse_span("--drain-time", optarg, &arg_options.drain_time) < 0 ? -EINVAL : 1;
             break;
         case ARG_STANDALONE:
             arg_options.standalone = true;
@@ -127,6 +145,9 @@ static int parse_argv(int argc, char **argv)
             break;
         case ARG_WORKER:
             arg_options.worker = true;
+            break;
+        case ARG_OWN_SOCKETS:
+            arg_options.own_sockets = true;
             break;
         default:
             return -EINVAL; /* getopt has said what is wrong */

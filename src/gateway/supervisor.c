@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -26,6 +27,7 @@
 
 #define WORKERS_MAX 64U
 #define ARGS_MAX 512
+#define STOP_MARGIN (5 * USEC_PER_SEC) /* beside the drain: for the end of processes */
 
 typedef struct Supervisor {
     const GatewayOptions *options;
@@ -44,6 +46,7 @@ typedef struct Supervisor {
     Child *workers[WORKERS_MAX];
     Worker *worker;
     Notify *notify;
+    bool own_sockets; /* listen_fds are nobody's but ours */
     bool stopping, worker_is_done;
     int status;
 } Supervisor;
@@ -145,6 +148,7 @@ static int open_sockets(Supervisor *s)
         return log_error_errno(n, "Cannot take the passed sockets: %m");
     if (n > 0 && s->options->n_listen > 0)
         log_warning("Sockets were passed: --listen is ignored.");
+    s->own_sockets = s->options->worker ? s->options->own_sockets : n == 0;
     size_t total = n > 0 ? (size_t) n : s->options->n_listen;
     s->listen_fds = new0(int, total ? total : 1);
     if (!s->listen_fds)
@@ -176,6 +180,16 @@ static char *own_arg(Supervisor *s, const char *prefix, const char *value)
     if (s->n_owned_args >= ARGS_MAX || asprintf(&arg, "%s%s", prefix, value) < 0)
         return NULL;
     return s->owned_args[s->n_owned_args++] = arg;
+}
+
+/* Exact, which a span for people is not. */
+static char *span_arg(Supervisor *s, const char *prefix, usec_t span)
+{
+    char value[32] = "infinity";
+
+    if (span != USEC_INFINITY)
+        snprintf(value, sizeof value, "%" PRIu64 "us", span);
+    return own_arg(s, prefix, value);
 }
 
 static void maybe_exit(Supervisor *s)
@@ -242,13 +256,18 @@ static int start_workers(Supervisor *s)
     if (r < 0)
         return log_error_errno(r, "Cannot open a socket for the workers' notifications: %m");
     s->self = program_path();
-    char *runtime = own_arg(s, "--runtime-dir=", s->runtime_dir);
-    if (!s->self || !runtime)
-        return log_oom();
     size_t n = 0;
     s->worker_argv[n++] = s->self;
     s->worker_argv[n++] = (char *) "--worker";
-    s->worker_argv[n++] = runtime;
+    s->worker_argv[n++] = own_arg(s, "--runtime-dir=", s->runtime_dir);
+    s->worker_argv[n++] = span_arg(s, "--drain-time=", s->options->drain_time);
+    for (size_t i = 0; i < n; i++)
+        if (!s->worker_argv[i])
+            return log_oom();
+    if (s->own_sockets)
+        s->worker_argv[n++] = (char *) "--own-sockets";
+    if (s->options->standalone)
+        s->worker_argv[n++] = (char *) "--standalone";
     ChildOptions o = {.name = "worker",
             .argv = s->worker_argv,
             .fds = s->listen_fds,
@@ -280,6 +299,9 @@ static int start_worker(Supervisor *s)
             .listen_fds = s->listen_fds,
             .n_listen_fds = s->n_listen_fds,
             .shared = s->options->worker,
+            .own_sockets = s->own_sockets,
+            .own_manager = s->options->standalone && s->own_sockets,
+            .drain_time = s->options->drain_time,
             .done = on_worker_done,
             .userdata = s};
     int r = worker_new(s->event, &o, &s->worker);
@@ -292,11 +314,19 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, v
     Supervisor *s = userdata;
 
     if (s->stopping) {
+        /* A service manager signals every process of a service, and so do we: that is one signal, not two. */
+        if (s->options->worker && si->ssi_signo == SIGTERM)
+            return 0;
+        for (size_t i = 0; i < WORKERS_MAX; i++)
+            if (s->workers[i])
+                child_kill(s->workers[i], SIGINT);
         (void) sd_event_exit(s->event, EXIT_SUCCESS);
         return 0;
     }
     s->stopping = true;
-    (void) sd_notify(false, "STOPPING=1");
+    /* How long it takes is said here and nowhere else; a span without end cannot be said, but a long one. */
+    (void) sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+            MIN(usec_add(s->options->drain_time, STOP_MARGIN), (usec_t) INT64_MAX));
     if (s->worker) {
         worker_drain(s->worker);
         return 0;
@@ -350,7 +380,8 @@ int gateway_run(const GatewayOptions *options)
         log_error_errno(r, "Cannot set up the loop: %m");
         return EXIT_FAILURE;
     }
-    if (find_runtime_dir(s) < 0 || open_sockets(s) < 0 || (options->standalone && start_manager(s) < 0))
+    if (find_runtime_dir(s) < 0 || open_sockets(s) < 0 ||
+            (options->standalone && !options->worker && start_manager(s) < 0))
         return EXIT_FAILURE;
     if ((options->n_workers > 1 ? start_workers(s) : start_worker(s)) < 0)
         return EXIT_FAILURE;

@@ -5,6 +5,7 @@
  * a manager. */
 
 #include "util/address.h"
+#include "util/time-util.h"
 
 typedef struct GatewayOptions {
     bool standalone;
@@ -15,7 +16,9 @@ typedef struct GatewayOptions {
     char **config_dirs; /* NULL-terminated */
     const char *config;
     const char *runtime_dir;
-    bool worker; /* this is one of several, started by a supervisor: serve and do nothing else */
+    usec_t drain_time;
+    bool own_sockets; /* with `worker`: nobody accepts from the passed sockets after us */
+    bool worker;      /* this is one of several, started by a supervisor: serve and do nothing else */
 } GatewayOptions;
 
 /* Runs the gateway. Returns the exit status. */

@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "gateway/drain.h"
 #include "gateway/exchange.h"
 #include "gateway/listener.h"
 #include "gateway/notify.h"
@@ -18,7 +19,6 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-#define DRAIN_LIMIT (10 * USEC_PER_SEC)
 #define STATUS_PAUSE USEC_PER_SEC
 #define RESERVED_FDS 32 /* loop, manager, tables, listeners */
 
@@ -29,7 +29,8 @@ struct Worker {
     WorkerOptions options;
     const StatusTable *status;
     ActivityTable *activity;
-    sd_event_source *drain_limit, *drain_check, *status_timer;
+    Drain drain;
+    sd_event_source *status_timer;
     bool ready, status_armed, is_done;
 };
 
@@ -39,7 +40,7 @@ static void worker_done(Worker *w, int status)
         return;
     w->is_done = true;
     w->proxy.draining = true;
-    event_disarm(w->drain_limit);
+    drain_done(&w->drain);
     w->options.done(status, w->options.userdata);
 }
 
@@ -140,7 +141,7 @@ static int take_listeners(Worker *w, LinkAttachment *a)
 {
     Proxy *p = &w->proxy;
 
-    listeners_drop(w->listeners, true);
+    listeners_drop_given(w->listeners);
     for (size_t i = 0; i < a->n_listeners && i < route_image_n_listeners(p->routes); i++) {
         const RouteListener *l = route_image_listener(p->routes, (uint32_t) i);
         int r = fd_adopt(a->listeners[i]);
@@ -239,9 +240,8 @@ static void on_lost(void *userdata)
 {
     Worker *w = userdata;
 
-    if (w->proxy.draining)
-        return;
-    log_warning("The connection to the manager is lost; services that are online go on.");
+    if (!w->proxy.draining)
+        log_warning("The connection to the manager is lost; services that are online go on.");
     gates_detach(w->proxy.gates);
 }
 
@@ -295,8 +295,7 @@ Worker *worker_free(Worker *w)
 
     w->ready = false; /* no more status from here on */
     sd_event_source_disable_unref(w->status_timer);
-    sd_event_source_disable_unref(w->drain_limit);
-    sd_event_source_disable_unref(w->drain_check);
+    drain_done(&w->drain);
     listeners_free(w->listeners);
     if (p->server)
         server_free(p->server);
@@ -317,22 +316,9 @@ Worker *worker_free(Worker *w)
     return mfree(w);
 }
 
-static int on_drain_limit(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_drained(void *userdata)
 {
-    Worker *w = userdata;
-
-    log_warning("%zu connections are still open: closing them.", w->proxy.clients.n);
-    worker_done(w, EXIT_SUCCESS);
-    return 0;
-}
-
-static int on_drain_check(sd_event_source *source, void *userdata)
-{
-    Worker *w = userdata;
-
-    if (w->proxy.clients.n == 0)
-        worker_done(w, EXIT_SUCCESS);
-    return 0;
+    worker_done(userdata, EXIT_SUCCESS);
 }
 
 void worker_drain(Worker *w)
@@ -343,16 +329,7 @@ void worker_drain(Worker *w)
         worker_done(w, EXIT_SUCCESS);
         return;
     }
-    p->draining = true;
-    listeners_drop(w->listeners, false);
-    gates_refuse_parked(p->gates, "dynapm is shutting down.");
-    for (Client *c = p->clients.all; c; c = c->next)
-        if (!c->exchange)
-            client_shutdown(c);
-    server_kick(p->server);
-    log_info("Shutting down: %zu connections open, %zu requests to finish.", p->clients.n,
-            gates_n_open(p->gates));
+    listeners_stop(w->listeners, w->options.own_sockets, w->options.own_manager);
+    drain_begin(&w->drain, p, w->options.drain_time, on_drained, w);
     say_status(w);
-    (void) event_arm_timer(p->event, &w->drain_limit, DRAIN_LIMIT, on_drain_limit, w, "drain-limit");
-    (void) sd_event_add_post(p->event, &w->drain_check, on_drain_check, w);
 }

@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "util/address.h"
+#include "util/time-util.h"
 
 typedef struct Worker Worker;
 
@@ -15,6 +16,9 @@ typedef struct WorkerOptions {
     const int *listen_fds; /* sockets to accept from; taken */
     size_t n_listen_fds;   /* 0: those of the configuration */
     bool shared;           /* other workers accept from them as well */
+    bool own_sockets;      /* nobody accepts from listen_fds after us */
+    bool own_manager;      /* nobody accepts from what the manager gives after us either: it ends with us */
+    usec_t drain_time;     /* for what is open at the end */
     /* It serves no more: 0 after worker_drain(), else 1, as it cannot work (logged). Must not free it. */
     void (*done)(int status, void *userdata);
     void *userdata;
@@ -25,5 +29,6 @@ int worker_new(sd_event *event, const WorkerOptions *options, Worker **ret);
 Worker *worker_free(Worker *w);
 DEFINE_CLEANUP(Worker *, worker_free)
 
-/* Takes no new connection, finishes what is open, then is done; a second call makes it so at once. */
+/* Takes no new connection, finishes what is open within drain_time, then is done; a second call makes it so
+ * at once. */
 void worker_drain(Worker *w);

@@ -81,4 +81,5 @@ def main():
         os.kill(p, signal.SIGKILL)
 
 
-main()
+if __name__ == "__main__":
+    main()

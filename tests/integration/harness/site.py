@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness import process
 from harness.gateway import Gateway
+from harness.machine import Machine
 
 APPS = Path(__file__).parents[1] / "apps"
 
@@ -90,9 +91,13 @@ class Site:
     def app(self, app="hello.py", name="blog", kind="exec", env=None, unix=False, **config):
         return Service(self.folder, app, name, kind, env or {}, unix, config)
 
-    def gateway(self, *services, start=True, wait_ready=True, **kwargs):
+    def machine(self, *services, **kwargs):
+        """Gateway and manager as two units of a service manager."""
+        return self.gateway(*services, kind=Machine, **kwargs)
+
+    def gateway(self, *services, start=True, wait_ready=True, kind=Gateway, **kwargs):
         self.count += 1
-        gateway = Gateway(self.subfolder(f"gateway-{self.count}"), services, **kwargs)
+        gateway = kind(self.subfolder(f"gateway-{self.count}"), services, **kwargs)
         self.gateways.append(gateway)
         if start:
             gateway.start(wait_ready)

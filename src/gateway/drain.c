@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+
+/* Each answer from here on says `Connection: close`. A connection that is idle is not cut at once, because a
+ * request may be on its way: it has the grace of client_drain(). Requests that wait for their service go on
+ * waiting, since after a restart they would have to wait as well, and somebody would have to send them again.
+ * What time is left to none of them is told to those who wait; all else is cut.
+ *
+ * Invariant: `done` is called exactly once, after the last connection has ended or when the time is up. */
+
+#include "gateway/drain.h"
+
+#include "gateway/proxy.h"
+#include "util/event.h"
+#include "util/log.h"
+
+#define LAST_WORDS (100 * USEC_PER_MSEC) /* for refusals to be written */
+
+static void drain_over(Drain *d)
+{
+    if (d->over)
+        return;
+    d->over = true;
+    drain_done(d);
+    d->done(d->userdata);
+}
+
+static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Drain *d = userdata;
+    Proxy *p = d->proxy;
+
+    if (!d->last_words && gates_n_parked(p->gates) > 0) {
+        d->last_words = true;
+        gates_refuse_parked(p->gates, "dynapm is shutting down.");
+        server_kick(p->server);
+        if (event_arm_timer(p->event, &d->limit, LAST_WORDS, on_limit, d, "drain-limit") >= 0)
+            return 0;
+    }
+    if (p->clients.n > 0)
+        log_warning("%zu connections are still open: closing them.", p->clients.n);
+    drain_over(d);
+    return 0;
+}
+
+static int on_check(sd_event_source *source, void *userdata)
+{
+    Drain *d = userdata;
+
+    if (d->proxy->clients.n == 0)
+        drain_over(d);
+    return 0;
+}
+
+void drain_begin(Drain *d, Proxy *p, usec_t span, void (*done)(void *userdata), void *userdata)
+{
+    *d = (Drain){.proxy = p, .done = done, .userdata = userdata};
+    p->draining = true;
+    for (Client *c = p->clients.all; c; c = c->next)
+        if (!c->exchange)
+            client_drain(c);
+    log_info("Shutting down: %zu connections open, %zu requests to finish.", p->clients.n,
+            gates_n_open(p->gates));
+    if (p->clients.n == 0) {
+        drain_over(d);
+        return;
+    }
+    server_kick(p->server);
+    int r = event_arm_timer(p->event, &d->limit, span, on_limit, d, "drain-limit");
+    if (r >= 0)
+        r = sd_event_add_post(p->event, &d->check, on_check, d);
+    if (r < 0) {
+        log_error_errno(r, "Cannot wait for open connections: %m");
+        drain_over(d);
+    }
+}
+
+void drain_done(Drain *d)
+{
+    d->limit = sd_event_source_disable_unref(d->limit);
+    d->check = sd_event_source_disable_unref(d->check);
+}
