@@ -4,9 +4,9 @@
  * table.
  *
  * Invariants: g->open is the number of tickets of the gate, and the table's `active` shows it at all times
- * while attached; ticket_open() makes it visible before the state is read (both sequentially consistent), so
- * that a manager that sets STOPPING and then reads `active` cannot miss a request that read ONLINE; at most
- * one wake of a gate is under way.
+ * while attached, and `waiting` how many of them are parked; ticket_open() makes it visible before the state
+ * is read (both sequentially consistent), so that a manager that sets STOPPING and then reads `active` cannot
+ * miss a request that read ONLINE; at most one wake of a gate is under way.
  *
  * Those who waited are not let loose on a service that has just begun to listen: WINDOW of them go at a time,
  * the next when one is answered. A small server's backlog (5 in many) would drop the rest, and TCP would try
@@ -91,6 +91,19 @@ static void gate_publish(Gate *g)
         atomic_store(&g->set->activity->slots[g->slot].active, g->open);
 }
 
+static void gate_publish_waiting(Gate *g)
+{
+    if (!g->gone)
+        atomic_store(&g->set->activity->slots[g->slot].waiting, g->n_parked);
+}
+
+/* Of those that are open, none is with the service: whoever wants to stop it may. */
+static void gate_tell_if_idle(Gate *g)
+{
+    if (g->open == g->n_parked && !g->gone && atomic_load(&g->set->status->slots[g->slot].watch))
+        link_idle(g->set->link, g->slot);
+}
+
 static int compare_names(const void *a, const void *b, void *routes)
 {
     const RouteImage *i = routes;
@@ -169,6 +182,7 @@ int gates_attach(
             continue;
         }
         gate_publish(g);
+        gate_publish_waiting(g);
         if (g->parked_head && !g->let_in && gate_send_wake(g) < 0)
             gate_refuse(g, UNREACHABLE, 5);
     }
@@ -274,6 +288,7 @@ static void gate_unpark(Ticket *t)
     t->state = TICKET_OPEN;
     g->n_parked--;
     g->set->n_parked--;
+    gate_publish_waiting(g);
 }
 
 static int on_admit(sd_event_source *source, void *userdata);
@@ -387,6 +402,8 @@ int ticket_park(Ticket *t, uint32_t dead_epoch, const char *reason)
     g->parked_tail = t;
     g->n_parked++;
     g->set->n_parked++;
+    gate_publish_waiting(g);
+    gate_tell_if_idle(g);
     return 0;
 }
 
@@ -420,6 +437,5 @@ void ticket_close(Ticket *t)
     ActivitySlot *a = &g->set->activity->slots[g->slot];
     atomic_store_explicit(&a->last_activity, now_monotonic(), memory_order_release);
     gate_publish(g);
-    if (g->open == 0 && atomic_load(&g->set->status->slots[g->slot].watch))
-        link_idle(g->set->link, g->slot);
+    gate_tell_if_idle(g);
 }

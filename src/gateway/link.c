@@ -311,14 +311,19 @@ int link_new(sd_event *event, const SocketAddress *address, bool main_listeners,
     return 0;
 }
 
+void link_close(Link *l)
+{
+    l->attached = false; /* nobody is to hear of this loss */
+    link_drop(l);
+    drop_attachment(l);
+    l->retry = sd_event_source_disable_unref(l->retry);
+}
+
 Link *link_free(Link *l)
 {
     if (!l)
         return NULL;
-    l->attached = false; /* nobody is to hear of this loss */
-    link_drop(l);
-    drop_attachment(l);
-    sd_event_source_disable_unref(l->retry);
+    link_close(l);
     sd_event_unref(l->event);
     return mfree(l);
 }

@@ -40,6 +40,9 @@ int link_new(sd_event *event, const SocketAddress *address, bool main_listeners,
 Link *link_free(Link *l);
 DEFINE_CLEANUP(Link *, link_free)
 
+/* Leaves the manager for good, which counts out what was open. Not to be called while the link calls back. */
+void link_close(Link *l);
+
 bool link_is_attached(const Link *l);
 
 /* Asks the manager to wake a service, see ipc/bus.h. *ret holds the call; unref it to forget about it.

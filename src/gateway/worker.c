@@ -318,7 +318,10 @@ Worker *worker_free(Worker *w)
 
 static void on_drained(void *userdata)
 {
-    worker_done(userdata, EXIT_SUCCESS);
+    Worker *w = userdata;
+
+    link_close(w->link); /* what is cut off now keeps no service */
+    worker_done(w, EXIT_SUCCESS);
 }
 
 void worker_drain(Worker *w)

@@ -30,7 +30,7 @@
 #define BUS_WAKE "Wake"
 
 /* Idle(u slot), without a reply
- *   This worker's count of open exchanges of the slot has come down to zero while StatusSlot.watch was set.
+ *   This worker has no exchange of the slot open any more, but for parked ones, and StatusSlot.watch was set.
  */
 #define BUS_IDLE "Idle"
 

@@ -22,9 +22,11 @@
 typedef struct StatusSlot {
     _Atomic uint32_t state; /* ServiceState */
     _Atomic uint32_t epoch;
-    /* Set while the manager waits for the service to fall idle. A worker that brings its `active` to zero
-     * looks here afterwards and, if it is set, sends BUS_IDLE; the manager sets it before it reads `active`,
-     * both sequentially consistent, so that one of the two always sees the other. */
+    /* Set while the manager waits for the service to fall idle. A worker that has no exchange with it open
+     * any more, but for parked ones, looks here afterwards and, if it is set, sends BUS_IDLE; the manager
+     * sets it before it reads the counts, both sequentially consistent, so that one of the two always sees
+     * the other.
+     */
     _Atomic uint32_t watch;
     uint32_t reserved;
 } StatusSlot;
@@ -39,6 +41,7 @@ typedef struct ActivitySlot {
     alignas(64) _Atomic uint64_t active; /* open exchanges, parked ones included */
     _Atomic uint64_t last_activity;      /* CLOCK_MONOTONIC µs of the last end of an exchange */
     _Atomic uint64_t requests;           /* exchanges begun */
+    _Atomic uint64_t waiting;            /* of `active`, those that are parked */
 } ActivitySlot;
 
 typedef struct ActivityTable {

@@ -65,7 +65,10 @@ void activity_read(const Activity *a, uint32_t slot, ServiceActivity *ret)
 
     for (size_t i = 0; i < a->n_tables; i++) {
         const ActivitySlot *s = &a->tables[i]->slots[slot];
-        all.active = sum(all.active, atomic_load(&s->active));
+        /* In this order: who is seen waiting is seen as active, so that nobody in flight is missed. */
+        uint64_t waiting = atomic_load(&s->waiting), active = atomic_load(&s->active);
+        all.in_flight = sum(all.in_flight, active > waiting ? active - waiting : 0);
+        all.active = sum(all.active, active);
         all.last_activity = MAX(all.last_activity, (usec_t) atomic_load(&s->last_activity));
         all.requests = sum(all.requests, atomic_load(&s->requests));
     }

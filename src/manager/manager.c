@@ -12,6 +12,7 @@
 
 #include "manager/manager.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
@@ -22,6 +23,7 @@
 #include "util/log.h"
 #include "util/text.h"
 
+#define RETIRE_LIMIT (10 * USEC_PER_SEC) /* for what is in flight at the end */
 #define STOP_LIMIT_EXTRA (5 * USEC_PER_SEC)
 #define DESCRIPTORS_EXTRA 512 /* beside listening sockets: gateways, probes, … */
 
@@ -372,12 +374,13 @@ void manager_shutdown(Manager *m, const char *reason)
         if (!s || !service_ends_with_us(s))
             continue;
         limit = MAX(limit, service_config(s)->stop_timeout);
-        int r = service_stop(s, "shutting down");
+        int r = service_retire(s, "shutting down", RETIRE_LIMIT);
         if (r < 0)
             log_service_warning_errno(service_name(s), r, "Cannot stop it: %m");
     }
-    int r = event_arm_timer(
-            m->event, &m->stop_limit, usec_add(limit, STOP_LIMIT_EXTRA), on_stop_limit, m, "stop-limit");
+    limit = usec_add(limit, RETIRE_LIMIT + STOP_LIMIT_EXTRA);
+    (void) sd_notifyf(false, "EXTEND_TIMEOUT_USEC=%" PRIu64, MIN(limit, (usec_t) INT64_MAX));
+    int r = event_arm_timer(m->event, &m->stop_limit, limit, on_stop_limit, m, "stop-limit");
     if (r < 0)
         log_warning_errno(r, "Cannot limit the time that services have to stop: %m");
     report_soon(m);

@@ -74,8 +74,8 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret);
 Manager *manager_free(Manager *m);
 DEFINE_CLEANUP(Manager *, manager_free)
 
-/* Lets no gateway in any more, stops every service whose process is a child of ours, all at once, and ends
- * the loop when they are gone, with 0. */
+/* Lets no gateway in any more, stops every service whose process is a child of ours, all at once and each
+ * when what is in flight with it has its answer, and ends the loop when they are gone, with 0. */
 void manager_shutdown(Manager *m, const char *reason);
 
 /* Ends the loop at once; what runs is left alone. Not to be called while a gateway's message is dispatched.

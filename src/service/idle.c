@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 
-/* When to stop a service: `idleTimeout` after its last exchange ended, never while one is open, and without
- * asking again and again. One timer is set for the earliest moment at which it could be. If then something is
- * open, no timer runs at all: the gateways are asked (by a flag in the table) to tell when nothing is any
- * more, and the clock starts from what they wrote down then.
+/* When to stop a service: at its end, as soon as what is in flight has its answer; else `idleTimeout` after
+ * its last exchange ended, never while one is open, and without asking again and again. One timer is set for
+ * the earliest moment at which it could be. If then something is open, no timer runs at all: the gateways are
+ * asked (by a flag in the table) to tell when nothing is any more, and the clock starts from what they wrote
+ * down then.
  *
  * The stop itself cannot race with a request: STOPPING is published before the counts are read for the last
  * time, and a gateway counts before it reads the state; both sequentially consistent, so that at least one of
@@ -58,6 +59,8 @@ void idle_arm(Service *s)
 void idle_disarm(Service *s)
 {
     event_disarm(s->idle_timer);
+    event_disarm(s->retire_timer);
+    s->retiring = false;
     watch(s, false);
 }
 
@@ -88,8 +91,55 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
+void retire_now(Service *s)
+{
+    idle_disarm(s);
+    service_begin_stop(s, "retired");
+}
+
+static int on_retire_limit(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Service *s = userdata;
+    ServiceActivity a;
+
+    s->host->read_activity(s, &a, s->host->userdata);
+    log_service_warning(
+            service_name(s), "%llu requests are still in flight.", (unsigned long long) a.in_flight);
+    retire_now(s);
+    return 0;
+}
+
+/* As with the idle stop, STOPPING is published before the counts are read: who is not counted here waits. */
+static void retire_check(Service *s)
+{
+    ServiceActivity a;
+
+    s->host->read_activity(s, &a, s->host->userdata);
+    if (a.in_flight == 0)
+        retire_now(s);
+}
+
+int service_retire(Service *s, const char *reason, usec_t limit)
+{
+    if (!s->backend || s->state != SERVICE_ONLINE)
+        return service_stop(s, reason);
+    service_set_state(s, SERVICE_STOPPING, reason);
+    s->retiring = true;
+    watch(s, true);
+    int r = event_arm_timer(
+            s->host->backend.event, &s->retire_timer, limit, on_retire_limit, s, "retire-limit");
+    if (r < 0) {
+        log_service_error_errno(service_name(s), r, "Cannot limit the time for what is in flight: %m");
+        retire_now(s);
+    } else
+        retire_check(s);
+    return 0;
+}
+
 void service_activity_changed(Service *s)
 {
     if (s->state == SERVICE_ONLINE)
         idle_arm(s);
+    else if (s->retiring)
+        retire_check(s);
 }

@@ -48,10 +48,12 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
         event_disarm(s->start_timer);
         s->verifying = false;
     }
-    if (from == SERVICE_ONLINE) {
+    if (from == SERVICE_ONLINE || from == SERVICE_STOPPING)
         idle_disarm(s);
+    if (from == SERVICE_ONLINE)
         s->uptime += now_monotonic() - s->since;
-    }
+    if (from == SERVICE_STOPPING && to == SERVICE_ONLINE) /* taken back: it counts on from the same moment */
+        s->uptime -= MIN(s->uptime, now_monotonic() - s->since);
     if (from == SERVICE_FAILED)
         event_disarm(s->backoff_timer);
     if (to == SERVICE_ONLINE && from != SERVICE_STOPPING && ++s->epoch == 0)
@@ -288,21 +290,6 @@ static void on_start_failed(Backend *b, const char *why, void *userdata)
     enter_failed(s);
 }
 
-static void on_exited(Backend *b, const char *why, void *userdata)
-{
-    Service *s = userdata;
-
-    if (s->state == SERVICE_STARTING) { /* while it was looked at */
-        service_launch(s, why);
-        return;
-    }
-    if (s->state != SERVICE_ONLINE)
-        return;
-    if (now_monotonic() - s->since >= STABLE_AFTER)
-        s->n_failures = 0;
-    service_set_state(s, SERVICE_OFFLINE, why);
-}
-
 static void on_stopped(Backend *b, const char *why, void *userdata)
 {
     Service *s = userdata;
@@ -317,6 +304,26 @@ static void on_stopped(Backend *b, const char *why, void *userdata)
     service_set_state(s, SERVICE_OFFLINE, why);
     if (s->waiters.head)
         service_launch(s, s->wake_reason ?: "requests came meanwhile");
+}
+
+static void on_exited(Backend *b, const char *why, void *userdata)
+{
+    Service *s = userdata;
+
+    if (s->state == SERVICE_STARTING) { /* while it was looked at */
+        service_launch(s, why);
+        return;
+    }
+    if (s->retiring) {
+        idle_disarm(s);
+        on_stopped(b, why, userdata);
+        return;
+    }
+    if (s->state != SERVICE_ONLINE)
+        return;
+    if (now_monotonic() - s->since >= STABLE_AFTER)
+        s->n_failures = 0;
+    service_set_state(s, SERVICE_OFFLINE, why);
 }
 
 static void on_checked(Backend *b, bool running, void *userdata)

@@ -39,9 +39,10 @@ struct Service {
     unsigned n_failures; /* in a row, for the back-off */
 
     usec_t backoff_until;
-    bool watched; /* the gateways are asked to tell when it falls idle */
+    bool retiring; /* STOPPING, and waiting for what is in flight */
+    bool watched;  /* the gateways are asked to tell when it falls idle */
 
-    sd_event_source *start_timer, *idle_timer, *backoff_timer;
+    sd_event_source *start_timer, *idle_timer, *backoff_timer, *retire_timer;
 };
 
 /* service.c */
@@ -84,3 +85,5 @@ usec_t idle_deadline(Service *s);
 /* The service is online: its clock starts, or runs on. */
 void idle_arm(Service *s);
 void idle_disarm(Service *s);
+/* Waits for nothing any more: it is stopped at once. */
+void retire_now(Service *s);

@@ -46,6 +46,7 @@ Service *service_free(Service *s)
     sd_event_source_disable_unref(s->start_timer);
     sd_event_source_disable_unref(s->idle_timer);
     sd_event_source_disable_unref(s->backoff_timer);
+    sd_event_source_disable_unref(s->retire_timer);
     probe_free(s->probe);
     backend_free(s->backend);
     free(s->failure);
@@ -154,6 +155,8 @@ int service_stop(Service *s, const char *reason)
 {
     WakeResult no = {.why = "The service was stopped.", .retry_after = 1};
 
+    if (s->retiring)
+        retire_now(s);
     if (begin_stop(s, reason))
         waiters_answer(s, &no);
     return 0;

@@ -17,6 +17,7 @@ typedef struct Service Service;
  * exchange, 0 = never. */
 typedef struct ServiceActivity {
     uint64_t active;
+    uint64_t in_flight; /* of these, those that do not wait for it */
     usec_t last_activity;
     uint64_t requests; /* exchanges begun since the manager began, for whom it may concern: nothing here does
                         */
@@ -80,6 +81,10 @@ bool service_ends_with_us(const Service *s);
 /* Stops it now, whatever is open; `reason` for the log. Returns 0, also when it is offline already. */
 int service_stop(Service *s, const char *reason);
 
+/* Stops it as soon as nothing is in flight, at the latest after `limit` µs: requests that come meanwhile
+ * wait, and find it offline when it is. Where it is not online, the same as service_stop(). */
+int service_retire(Service *s, const char *reason, usec_t limit);
+
 /* As someone who knows better wishes, who does not wait for a back-off: starts it, or first stops it whatever
  * is open (who waits for it goes on waiting). Then as service_wake(). */
 int service_start(Service *s, const char *reason, WakeDone done, void *userdata, Waiter **ret);
@@ -103,5 +108,5 @@ typedef struct ServiceStatus {
 } ServiceStatus;
 void service_status(Service *s, ServiceStatus *ret);
 
-/* A gateway tells that nothing is open with it any more, or its counts are gone because it died. */
+/* A gateway tells that nothing is in flight with it any more, or its counts are gone because it died. */
 void service_activity_changed(Service *s);

@@ -59,6 +59,12 @@ static void sums_all_workers_and_takes_the_latest_activity(void **state)
     atomic_store(&x.mine->slots[1].requests, 40);
     atomic_store(&y.mine->slots[1].requests, 2);
     assert_int_equal(get(&a, 1).requests, 42);
+    assert_int_equal(get(&a, 0).in_flight, 5);
+    atomic_store(&y.mine->slots[0].waiting, 2);
+    assert_int_equal(get(&a, 0).in_flight, 3);
+    atomic_store(&x.mine->slots[0].waiting, 17); /* what a worker says may be anything */
+    assert_int_equal(get(&a, 0).in_flight, 1);
+    assert_int_equal(get(&a, 0).active, 5);
     activity_table_unmap(x.mine);
     activity_table_unmap(y.mine);
     activity_done(&a);

@@ -355,6 +355,29 @@ static void the_manager_is_told_of_idleness_when_it_watches(void **state)
     assert_int_equal(f->n_idle, 1);
 }
 
+static void who_waits_is_not_in_flight_and_the_manager_hears_when_nobody_else_is_left(void **state)
+{
+    Fixture *f = *state;
+    Request flying = {}, waiting = {};
+    _Atomic uint64_t *n_waiting = (_Atomic uint64_t *) &f->activity->slots[3].waiting;
+
+    atomic_store(&f->status->slots[3].watch, 1);
+    ticket_open(&flying.ticket, gates_get(f->gates, 0), on_proceed);
+    open_and_park(f, &waiting);
+    assert_int_equal(active(f), 2);
+    assert_int_equal(atomic_load(n_waiting), 1);
+    RUN_UNTIL(f, f->pending);
+    assert_int_equal(f->n_idle, 0);
+    ticket_close(&flying.ticket);
+    RUN_UNTIL(f, f->n_idle == 1);
+    answer(f, true, "");
+    RUN_UNTIL(f, waiting.n_proceed == 1);
+    assert_int_equal(atomic_load(n_waiting), 0);
+    assert_int_equal(active(f), 1);
+    ticket_close(&waiting.ticket);
+    RUN_UNTIL(f, f->n_idle == 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +389,9 @@ int main(void)
             cmocka_unit_test_setup_teardown(a_new_manager_gets_counts_and_wakes_again, set_up, tear_down),
             cmocka_unit_test_setup_teardown(
                     the_manager_is_told_of_idleness_when_it_watches, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    who_waits_is_not_in_flight_and_the_manager_hears_when_nobody_else_is_left, set_up,
+                    tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

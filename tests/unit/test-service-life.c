@@ -199,6 +199,71 @@ static void activity_moves_the_idle_clock_by_exactly_as_much(void **state)
     assert_int_equal(f->changes, 3);
 }
 
+static void one_that_is_retired_stops_when_nothing_is_in_flight(void **state)
+{
+    Fixture *f = *state;
+
+    bring_online(f);
+    f->activity = (ServiceActivity){.active = 2, .in_flight = 1};
+    assert_int_equal(service_retire(f->service, "test", PATIENCE), 0);
+    assert_state(f, SERVICE_STOPPING); /* new requests wait */
+    assert_int_equal(backend.stops, 0);
+    service_activity_changed(f->service);
+    assert_int_equal(backend.stops, 0);
+    f->activity.in_flight = 0;
+    service_activity_changed(f->service);
+    assert_int_equal(backend.stops, 1);
+    service_activity_changed(f->service);
+    assert_int_equal(backend.stops, 1);
+    has_stopped();
+    assert_state(f, SERVICE_OFFLINE);
+}
+
+static void retiring_has_a_limit(void **state)
+{
+    Fixture *f = *state;
+
+    bring_online(f);
+    f->activity = (ServiceActivity){.active = 1, .in_flight = 1};
+    assert_int_equal(service_retire(f->service, "test", 5 * USEC_PER_MSEC), 0);
+    RUN_UNTIL(f->loop.event, backend.stops == 1);
+    has_stopped();
+    assert_state(f, SERVICE_OFFLINE);
+}
+
+static void one_that_is_retired_may_be_stopped_at_once_or_end_by_itself(void **state)
+{
+    Fixture *f = *state;
+
+    bring_online(f);
+    f->activity = (ServiceActivity){.active = 1, .in_flight = 1};
+    assert_int_equal(service_retire(f->service, "test", PATIENCE), 0);
+    assert_int_equal(service_stop(f->service, "test"), 0);
+    assert_int_equal(backend.stops, 1);
+    has_stopped();
+    bring_online(f);
+    assert_int_equal(service_retire(f->service, "test", PATIENCE), 0);
+    exits();
+    assert_state(f, SERVICE_OFFLINE);
+    assert_int_equal(backend.stops, 1);
+}
+
+static void who_comes_while_it_is_retired_gets_a_fresh_one(void **state)
+{
+    Fixture *f = *state;
+    Answer a = {};
+
+    bring_online(f);
+    f->activity = (ServiceActivity){.active = 1, .in_flight = 1};
+    assert_int_equal(service_retire(f->service, "test", PATIENCE), 0);
+    wake(f, &a, 0);
+    exits();
+    assert_state(f, SERVICE_STARTING);
+    becomes_ready();
+    assert_true(a.online);
+    assert_int_equal(a.epoch, 2);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
@@ -215,6 +280,10 @@ int main(void)
             TEST(an_adopted_one_is_idle_from_now_on),
             TEST(a_stop_while_it_is_checked_stops_what_might_run),
             TEST(activity_moves_the_idle_clock_by_exactly_as_much),
+            TEST(one_that_is_retired_stops_when_nothing_is_in_flight),
+            TEST(retiring_has_a_limit),
+            TEST(one_that_is_retired_may_be_stopped_at_once_or_end_by_itself),
+            TEST(who_comes_while_it_is_retired_gets_a_fresh_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

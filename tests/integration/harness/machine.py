@@ -3,6 +3,7 @@
 pid1.py, which starts them, again and again, and can be told to restart or kill either."""
 
 import json
+import os
 import signal
 import socket
 import sys
@@ -57,6 +58,9 @@ class Machine(Gateway):
 
     def kill_unit(self, unit, sig=signal.SIGKILL):
         self.tell(kill=unit, signal=int(sig))
+
+    def signal(self, pid, sig):
+        os.kill(pid, sig)
 
     def stop_unit(self, unit):
         self.tell(stop=unit)
