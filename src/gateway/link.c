@@ -367,7 +367,8 @@ int link_wake(Link *l, uint32_t slot, uint32_t dead_epoch, const char *reason, L
             (r = sd_bus_message_append(m, "uus", slot, dead_epoch, reason)) < 0 ||
             (r = sd_bus_call_async(l->bus, &call, m, on_wake_reply, c, CALL_TIMEOUT)) < 0 ||
             (r = sd_bus_slot_set_destroy_callback(call, free)) < 0)
-        return r;
+        /* It may be gone already, of which the bus has yet to tell us. */
+        return r == -ECONNRESET || r == -EPIPE ? -ENOTCONN : r;
     TAKE_PTR(c);
     *ret = TAKE_PTR(call);
     return 0;

@@ -341,6 +341,21 @@ static void a_new_manager_gets_counts_and_wakes_again(void **state)
     assert_int_equal(active(f), 0);
 }
 
+static void who_comes_before_the_managers_end_is_noticed_waits_for_the_next(void **state)
+{
+    Fixture *f = *state;
+    Request r = {};
+
+    f->peer = sd_bus_close_unref(f->peer);
+    open_and_park(f, &r);
+    assert_int_equal(r.n_proceed, 0);
+    RUN_UNTIL(f, f->n_attached == 2 && f->pending);
+    answer(f, true, "");
+    RUN_UNTIL(f, r.n_proceed == 1);
+    assert_true(r.online);
+    ticket_close(&r.ticket);
+}
+
 static void the_manager_is_told_of_idleness_when_it_watches(void **state)
 {
     Fixture *f = *state;
@@ -387,6 +402,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(who_leaves_is_forgotten, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_dead_service_is_reported_with_its_epoch, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_new_manager_gets_counts_and_wakes_again, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    who_comes_before_the_managers_end_is_noticed_waits_for_the_next, set_up, tear_down),
             cmocka_unit_test_setup_teardown(
                     the_manager_is_told_of_idleness_when_it_watches, set_up, tear_down),
             cmocka_unit_test_setup_teardown(
