@@ -3,10 +3,10 @@
 /* Owns the gates, which come into being with a service's first request, and the accounting in the activity
  * table.
  *
- * Invariants: g->open is the number of tickets of the gate, and the table's `active` shows it at all times
- * while attached, and `waiting` how many of them are parked; ticket_open() makes it visible before the state
- * is read (both sequentially consistent), so that a manager that sets STOPPING and then reads `active` cannot
- * miss a request that read ONLINE; at most one wake of a gate is under way.
+ * Invariants: g->open is the number of tickets of the gate, less those that rest, and the table's `active`
+ * shows it at all times while attached, and `waiting` how many of them are parked; ticket_open() makes it
+ * visible before the state is read (both sequentially consistent), so that a manager that sets STOPPING and
+ * then reads `active` cannot miss a request that read ONLINE; at most one wake of a gate is under way.
  *
  * Those who waited are not let loose on a service that has just begun to listen: WINDOW of them go at a time,
  * the next when one is answered. A small server's backlog (5 in many) would drop the rest, and TCP would try
@@ -26,8 +26,8 @@ struct Gate {
     char *name;
     uint32_t slot;
     bool proxy_only;
-    bool gone; /* not in the current routes any more; freed with its last ticket */
-    uint64_t open;
+    bool gone; /* not in the current routes any more; freed with its last ticket, resting or not */
+    uint64_t open, resting;
     uint64_t requests;
     Ticket *parked_head, *parked_tail;
     uint32_t n_parked, n_admitted;
@@ -64,12 +64,18 @@ Gates *gates_new(sd_event *event)
 
 static Gate *gate_free(Gate *g)
 {
-    assert(g->open == 0 && !g->parked_head);
+    assert(g->open == 0 && g->resting == 0 && !g->parked_head);
     sd_bus_slot_unref(g->wake);
     sd_event_source_disable_unref(g->admit);
     free(g->reason);
     free(g->name);
     return mfree(g);
+}
+
+static void gate_free_if_done(Gate *g)
+{
+    if (g->open == 0 && g->resting == 0)
+        gate_free(g);
 }
 
 Gates *gates_free(Gates *gs)
@@ -177,8 +183,7 @@ int gates_attach(
             g->gone = false; /* not to be freed under our feet by the last ticket */
             gate_refuse(g, "This service is not configured any more.", 1);
             g->gone = true;
-            if (g->open == 0)
-                gate_free(g);
+            gate_free_if_done(g);
             continue;
         }
         gate_publish(g);
@@ -416,6 +421,47 @@ void ticket_answered(Ticket *t)
     gate_admit_soon(t->gate);
 }
 
+/* One ticket less keeps the service awake. */
+static void gate_count_down(Gate *g)
+{
+    g->open--;
+    g->set->n_open--;
+    if (g->gone)
+        return;
+    ActivitySlot *a = &g->set->activity->slots[g->slot];
+    atomic_store_explicit(&a->last_activity, now_monotonic(), memory_order_release);
+    gate_publish(g);
+    gate_tell_if_idle(g);
+}
+
+void ticket_rest(Ticket *t)
+{
+    assert(t->state == TICKET_OPEN);
+    t->state = TICKET_RESTING;
+    t->gate->resting++;
+    gate_count_down(t->gate);
+}
+
+void ticket_stir(Ticket *t)
+{
+    Gate *g = t->gate;
+
+    assert(t->state == TICKET_RESTING);
+    t->state = TICKET_OPEN;
+    g->resting--;
+    g->open++;
+    g->set->n_open++;
+    gate_publish(g);
+}
+
+void ticket_move(Ticket *from, Ticket *to)
+{
+    ticket_answered(from);
+    assert(from->state == TICKET_OPEN && to->state == TICKET_NONE);
+    *to = (Ticket){.gate = from->gate, .state = TICKET_OPEN};
+    *from = (Ticket){};
+}
+
 void ticket_close(Ticket *t)
 {
     Gate *g = t->gate;
@@ -425,17 +471,12 @@ void ticket_close(Ticket *t)
     if (t->state == TICKET_PARKED)
         gate_unpark(t);
     ticket_answered(t);
+    if (t->state == TICKET_RESTING)
+        g->resting--;
+    else
+        gate_count_down(g);
     t->state = TICKET_NONE;
     t->gate = NULL;
-    g->open--;
-    g->set->n_open--;
-    if (g->gone) {
-        if (g->open == 0)
-            gate_free(g);
-        return;
-    }
-    ActivitySlot *a = &g->set->activity->slots[g->slot];
-    atomic_store_explicit(&a->last_activity, now_monotonic(), memory_order_release);
-    gate_publish(g);
-    gate_tell_if_idle(g);
+    if (g->gone)
+        gate_free_if_done(g);
 }

@@ -24,6 +24,7 @@ typedef enum TicketState {
     TICKET_OPEN,     /* counted */
     TICKET_PARKED,   /* counted, waits for the service */
     TICKET_ADMITTED, /* counted, was parked, on its way to the service */
+    TICKET_RESTING,  /* not counted: nothing happens that would keep the service awake */
 } TicketState;
 
 struct Ticket {
@@ -60,6 +61,13 @@ void ticket_open(Ticket *t, Gate *g, void (*proceed)(Ticket *t, const GateVerdic
 int ticket_park(Ticket *t, uint32_t dead_epoch, const char *reason);
 /* The service has answered: the next of those that were parked with it may come. */
 void ticket_answered(Ticket *t);
+/* Lets an open ticket rest: it is held, and the service may fall idle all the same. */
+void ticket_rest(Ticket *t);
+/* Counts a resting ticket again. */
+void ticket_stir(Ticket *t);
+/* `to`, which was none, takes the place of an open ticket that does not wait. Its proceed() is never called.
+ */
+void ticket_move(Ticket *from, Ticket *to);
 /* It is over, in whatever state. Harmless for a ticket that is not open. */
 void ticket_close(Ticket *t);
 

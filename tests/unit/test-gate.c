@@ -393,6 +393,31 @@ static void who_waits_is_not_in_flight_and_the_manager_hears_when_nobody_else_is
     RUN_UNTIL(f, f->n_idle == 2);
 }
 
+static void a_resting_ticket_keeps_nothing_awake(void **state)
+{
+    Fixture *f = *state;
+    Request r = {};
+    Ticket moved = {};
+
+    ticket_open(&r.ticket, gates_get(f->gates, 0), on_proceed);
+    ticket_move(&r.ticket, &moved);
+    ticket_close(&r.ticket); /* harmless now */
+    assert_int_equal(active(f), 1);
+    atomic_store(&f->status->slots[3].watch, 1);
+    ticket_rest(&moved);
+    assert_int_equal(active(f), 0);
+    assert_int_equal(gates_n_open(f->gates), 0);
+    assert_string_equal(gate_name(moved.gate), "blog");
+    RUN_UNTIL(f, f->n_idle == 1);
+
+    ticket_stir(&moved);
+    assert_int_equal(active(f), 1);
+    ticket_rest(&moved);
+    RUN_UNTIL(f, f->n_idle == 2);
+    ticket_close(&moved);
+    assert_int_equal(active(f), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +434,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(
                     who_waits_is_not_in_flight_and_the_manager_hears_when_nobody_else_is_left, set_up,
                     tear_down),
+            cmocka_unit_test_setup_teardown(a_resting_ticket_keeps_nothing_awake, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
