@@ -88,6 +88,7 @@ Config *config_new(void)
             .upstream_connect_timeout = 10 * USEC_PER_SEC,
             .upstream_first_byte_timeout = 5 * USEC_PER_MINUTE,
             .upstream_idle_timeout = USEC_INFINITY,
+            .tunnel_idle_timeout = USEC_INFINITY,
             .client_write_timeout = 60 * USEC_PER_SEC,
             .max_connections = 16384,
             .max_parked = 8192,

@@ -86,7 +86,8 @@ typedef struct ServiceConfig {
     RouteConfig *routes;
     size_t n_routes;
     HealthCheckConfig health_check;
-    usec_t idle_timeout; /* USEC_INFINITY = never */
+    usec_t idle_timeout;    /* USEC_INFINITY = never */
+    usec_t web_socket_idle; /* a tunnel silent for so long keeps it no more awake; USEC_INFINITY = never */
     usec_t start_timeout;
     usec_t stop_timeout; /* SERVICE_UNIT: where none is written USEC_INFINITY, as the unit has its own */
 } ServiceConfig;
@@ -108,6 +109,7 @@ typedef struct GlobalConfig {
                                            USEC_INFINITY */
     usec_t client_write_timeout; /* limits.clientWriteTimeout: a reader that takes no byte for this long; 60 s
                                   */
+    usec_t tunnel_idle_timeout;  /* limits.tunnelIdleTimeout: a tunnel without a byte; USEC_INFINITY */
     uint32_t max_connections;    /* limits.maxConnections: client connections a worker; 16384 */
     uint32_t max_connections_per_address; /* limits.maxConnectionsPerAddress; 0 = no limit */
     uint32_t max_parked;                  /* limits.maxParkedRequests: waiting requests a worker; 8192 */

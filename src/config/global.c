@@ -71,6 +71,7 @@ static const Key limits_keys[] = {
         {"upstreamFirstByteTimeout", limit_timespan, offsetof(GlobalConfig, upstream_first_byte_timeout)},
         {"upstreamIdleTimeout", limit_timespan, offsetof(GlobalConfig, upstream_idle_timeout)},
         {"clientWriteTimeout", limit_timespan, offsetof(GlobalConfig, client_write_timeout)},
+        {"tunnelIdleTimeout", limit_timespan, offsetof(GlobalConfig, tunnel_idle_timeout)},
         {"maxConnections", limit_number, offsetof(GlobalConfig, max_connections), .min = 1, .max = 1048576},
         {"maxConnectionsPerAddress", limit_number, offsetof(GlobalConfig, max_connections_per_address),
                 .min = 0, .max = 1048576},

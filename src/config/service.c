@@ -41,6 +41,8 @@ const Key service_keys[] = {
         {"notify", key_keep, offsetof(ServiceDraft, notify)},
         {"idleTimeout", key_timespan, offsetof(ServiceDraft, idle_timeout),
                 .flags = TIMESPAN_NEVER | TIMESPAN_ZERO_NEVER},
+        {"webSocketIdle", key_timespan, offsetof(ServiceDraft, web_socket_idle),
+                .flags = TIMESPAN_NEVER | TIMESPAN_ZERO_NEVER},
         {"startTimeout", key_timespan, offsetof(ServiceDraft, start_timeout), .flags = TIMESPAN_NEVER},
         {"stopTimeout", key_timespan, offsetof(ServiceDraft, stop_timeout), .flags = TIMESPAN_NEVER},
         {"healthCheck", key_keep, offsetof(ServiceDraft, health_check), .keys = health_check_keys},
@@ -206,6 +208,7 @@ int service_read(Reader *r, const Value *v, const ServicePlace *place)
     ServiceDraft d = {
             .object = *v,
             .idle_timeout = IDLE_TIMEOUT_DEFAULT,
+            .web_socket_idle = USEC_INFINITY,
             .start_timeout = START_TIMEOUT_DEFAULT,
     };
     int all = 0, k;
@@ -226,6 +229,7 @@ int service_read(Reader *r, const Value *v, const ServicePlace *place)
         return all;
 
     service->idle_timeout = d.idle_timeout;
+    service->web_socket_idle = d.web_socket_idle;
     service->start_timeout = d.start_timeout;
     /* A unit has a limit of its own, which is not for us to cut short unasked. */
     service->stop_timeout = d.stop_timeout                  ? d.stop_timeout

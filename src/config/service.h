@@ -29,7 +29,7 @@ typedef struct ServiceDraft {
     Value name, host, hosts, port, path, strip_path, routes, base;
     Value unit, exec, commands, proxy_only, cwd, env, user, group, notify, limits[_LIMIT_KEY_MAX];
     Value health_check;
-    usec_t idle_timeout, start_timeout;
+    usec_t idle_timeout, web_socket_idle, start_timeout;
     usec_t stop_timeout; /* 0 = nothing was said */
 } ServiceDraft;
 

@@ -262,6 +262,8 @@ static struct MHD_Response *make_response(
     e->upstream_keep_alive = h->keep_alive && e->request_done && !e->out;
     switch (h->framing) {
     case BODY_NONE:
+        if (h->status == 101)
+            return keep_in(e, data, len) ? upgrade_response(e, h) : NULL;
         return make_bodyless(e, h, len > 0); /* what follows makes the connection unfit for reuse */
     case BODY_LENGTH:
         if (len >= h->content_length && h->content_length <= WHOLE_MAX) {
@@ -307,7 +309,7 @@ static bool copy_headers(Exchange *e, struct MHD_Response *r, const ResponseHead
         if (!add_header(r, f->name, f->value))
             return false;
     }
-    return finish_headers(e, r, has_date);
+    return h->status == 101 || finish_headers(e, r, has_date);
 }
 
 typedef struct PoolUse {

@@ -205,6 +205,24 @@ void client_closing(Client *c)
         (void) send(c->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+void client_closed(Client *c)
+{
+    c->mhd = NULL;
+    if (!c->tunnel)
+        client_free(c);
+}
+
+void client_unwatch(Client *c)
+{
+    poller_forget(&c->proxy->poller, &c->watch, true);
+}
+
+void client_detached(Client *c)
+{
+    if (!c->mhd)
+        client_free(c);
+}
+
 void client_free(Client *c)
 {
     Clients *cs = &c->proxy->clients;
@@ -244,6 +262,8 @@ void client_exchange_over(Client *c)
 {
     c->exchange = NULL;
 
+    if (c->tunnel)
+        return;
     if (c->gone)
         have_end_read(c);
     else if (c->proxy->draining) /* an answer that began before says nothing of the end to come */

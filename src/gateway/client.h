@@ -22,11 +22,12 @@ struct Client {
     struct Proxy *proxy;
     struct MHD_Connection *mhd;
     struct Exchange *exchange; /* the request in hand, NULL between two */
+    struct Tunnel *tunnel;     /* what has become of the connection, NULL while it speaks HTTP */
     PollSource watch;
     Deadline deadline; /* for a head, or for the next request */
     Client *prev, *next;
     Client *same_hash;   /* in Clients.by_address */
-    int fd;              /* libmicrohttpd's: it closes it */
+    int fd;              /* libmicrohttpd's, which closes it, or the tunnel's */
     uint32_t listener;   /* index in the route image, or LISTENER_MAIN */
     bool gone;           /* its end of the connection is closed */
     bool shut;           /* so is ours */
@@ -57,6 +58,12 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
 /* libmicrohttpd is about to close it. Where it does so because it could not make sense of a request line, for
  * which it has no answer, the client gets ours. */
 void client_closing(Client *c);
+/* libmicrohttpd has closed it: the client is freed, unless a tunnel goes on with it. */
+void client_closed(Client *c);
+/* libmicrohttpd is to let go of it: stops watching its descriptor, which is about to be replaced. */
+void client_unwatch(Client *c);
+/* Its tunnel is over. Frees it, if libmicrohttpd has let go of it. */
+void client_detached(Client *c);
 void client_free(Client *c);
 
 /* Ends the connection: libmicrohttpd, whose descriptor it is, sees it shut down and closes it. */

@@ -3,7 +3,8 @@
 /* Each answer from here on says `Connection: close`. A connection that is idle is not cut at once, because a
  * request may be on its way: it has the grace of client_drain(). Requests that wait for their service go on
  * waiting, since after a restart they would have to wait as well, and somebody would have to send them again.
- * What time is left to none of them is told to those who wait; all else is cut.
+ * Tunnels have no end of their own: they are ended when there is nothing else, or when the time is up. Then
+ * it is told to those who wait, and all else is cut.
  *
  * Invariant: `done` is called exactly once, after the last connection has ended or when the time is up. */
 
@@ -13,7 +14,7 @@
 #include "util/event.h"
 #include "util/log.h"
 
-#define LAST_WORDS (100 * USEC_PER_MSEC) /* for refusals to be written */
+#define LAST_WORDS (100 * USEC_PER_MSEC) /* for refusals to be written, and for tunnels to end in order */
 
 static void drain_over(Drain *d)
 {
@@ -29,9 +30,10 @@ static int on_limit(sd_event_source *source, uint64_t usec, void *userdata)
     Drain *d = userdata;
     Proxy *p = d->proxy;
 
-    if (!d->last_words && gates_n_parked(p->gates) > 0) {
+    if (!d->last_words && (gates_n_parked(p->gates) > 0 || p->tunnels.n > 0)) {
         d->last_words = true;
         gates_refuse_parked(p->gates, "dynapm is shutting down.");
+        tunnels_end_all(&p->tunnels);
         server_kick(p->server);
         if (event_arm_timer(p->event, &d->limit, LAST_WORDS, on_limit, d, "drain-limit") >= 0)
             return 0;
@@ -46,8 +48,12 @@ static int on_check(sd_event_source *source, void *userdata)
 {
     Drain *d = userdata;
 
-    if (d->proxy->clients.n == 0)
+    Proxy *p = d->proxy;
+
+    if (p->clients.n == 0)
         drain_over(d);
+    else if (!d->last_words && p->clients.n == p->tunnels.n) /* all requests are done */
+        tunnels_end_all(&p->tunnels);
     return 0;
 }
 
@@ -56,7 +62,7 @@ void drain_begin(Drain *d, Proxy *p, usec_t span, void (*done)(void *userdata), 
     *d = (Drain){.proxy = p, .done = done, .userdata = userdata};
     p->draining = true;
     for (Client *c = p->clients.all; c; c = c->next)
-        if (!c->exchange)
+        if (!c->exchange && !c->tunnel)
             client_drain(c);
     log_info("Shutting down: %zu connections open, %zu requests to finish.", p->clients.n,
             gates_n_open(p->gates));

@@ -22,6 +22,7 @@
 
 static void on_ready(void *owner, Upstream *u, uint32_t events);
 static void on_failed(void *owner, Upstream *u, int error);
+static void switch_if_due(Exchange *e);
 
 static const UpstreamOwner upstream_owner = {.ready = on_ready, .failed = on_failed};
 
@@ -285,6 +286,7 @@ void exchange_upload_done(Exchange *e)
     }
     e->state = EXCHANGE_WAITING;
     deadline_set(&e->wait, &e->client->proxy->first_byte);
+    switch_if_due(e);
 }
 
 /* The socket takes more. False: the connection is lost. */
@@ -298,6 +300,7 @@ static bool flush_out(Exchange *e)
         if (e->out_at < e->out_len)
             return true;
         exchange_drop_out(e);
+        switch_if_due(e);
     }
     if (e->blocked) {
         e->blocked = false;
@@ -312,6 +315,30 @@ static void bad_answer(Exchange *e, const char *sentence)
     answer_error(e, 502, sentence, 0);
 }
 
+/* Until there is more of it, or it can be used. */
+static void keep_head(Exchange *e, const char *buf, size_t len)
+{
+    if (len == 0)
+        return;
+    e->in = memdup_bytes(buf, len);
+    if (e->in)
+        e->in_len = len;
+    else
+        exchange_abort(e);
+}
+
+/* A 101 has come: the last word of HTTP on this connection, and so not before the request has been sent. */
+static void switch_protocols(Exchange *e, const ResponseHead *head, size_t head_len, char *buf, size_t len)
+{
+    if (!upgrade_was_offered(e, head))
+        bad_answer(e, "The service switched to a protocol that was not asked for.");
+    else if (e->state == EXCHANGE_UPLOADING || e->out) {
+        e->switching = true;
+        keep_head(e, buf, len);
+    } else
+        answer_from_upstream(e, head, head_len, buf + head_len, len - head_len);
+}
+
 /* Parses what has been received of the answer's head. */
 static void parse_head(Exchange *e, char *buf, size_t len)
 {
@@ -320,13 +347,7 @@ static void parse_head(Exchange *e, char *buf, size_t len)
     for (unsigned interim = 0;;) {
         int n = response_head_parse(&head, buf, len, e->facts.is_head);
         if (n == -EAGAIN) {
-            char *rest = len > 0 ? memdup_bytes(buf, len) : NULL;
-            if (len > 0 && !rest) {
-                exchange_abort(e);
-                return;
-            }
-            e->in = rest;
-            e->in_len = len;
+            keep_head(e, buf, len);
             return;
         }
         if (n < 0) {
@@ -334,11 +355,15 @@ static void parse_head(Exchange *e, char *buf, size_t len)
                                          : "The service sent an answer that is not valid HTTP.");
             return;
         }
+        if (head.status == 101) {
+            switch_protocols(e, &head, (size_t) n, buf, len);
+            return;
+        }
         if (head.status >= 200) {
             answer_from_upstream(e, &head, (size_t) n, buf + n, len - (size_t) n);
             return;
         }
-        if (head.status == 101 || ++interim > INTERIM_MAX) {
+        if (++interim > INTERIM_MAX) {
             bad_answer(e, "The service sent an answer that was not asked for.");
             return;
         }
@@ -369,7 +394,23 @@ static void read_head(Exchange *e)
             e->in_len = 0;
         }
         parse_head(e, p->scratch, have + (size_t) n);
-    } while (e->state == EXCHANGE_UPLOADING || e->state == EXCHANGE_WAITING);
+    } while (!e->switching && (e->state == EXCHANGE_UPLOADING || e->state == EXCHANGE_WAITING));
+    exchange_poke(e);
+}
+
+/* The request has been sent to its end, and the 101 that waited for that can be used. */
+static void switch_if_due(Exchange *e)
+{
+    Proxy *p = e->client->proxy;
+
+    if (!e->switching || e->state != EXCHANGE_WAITING || e->out)
+        return;
+    size_t len = e->in_len;
+    e->switching = false;
+    memcpy(p->scratch, e->in, len);
+    e->in = mfree(e->in);
+    e->in_len = 0;
+    parse_head(e, p->scratch, len);
     exchange_poke(e);
 }
 
@@ -384,7 +425,7 @@ static void on_ready(void *owner, Upstream *u, uint32_t events)
         return;
     /* What it has said counts for more than that it takes no more: an answer may be there although the
      * connection is broken. */
-    if (readable)
+    if (readable && !e->switching)
         read_head(e);
     if ((e->state == EXCHANGE_UPLOADING || e->state == EXCHANGE_WAITING) && (events & EPOLLOUT) &&
             (e->out || e->blocked) && !flush_out(e)) {

@@ -69,7 +69,7 @@ void exchange_completed(Exchange *e, bool ok)
     deadline_clear(&e->admission);
     stop_lingering(e);
     exchange_release_upstream(e, false);
-    if (e->routes && route_image_settings(e->routes)->request_log)
+    if (e->state != EXCHANGE_SWITCHED && e->routes && route_image_settings(e->routes)->request_log)
         access_log(e, ok);
     ticket_close(&e->ticket);
     if (e->response)

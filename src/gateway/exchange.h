@@ -20,6 +20,7 @@ typedef enum ExchangeState {
     EXCHANGE_WAITING,   /* request sent, waits for the answer's head */
     EXCHANGE_ANSWERED,  /* there is an answer, to be queued as soon as the request has been read */
     EXCHANGE_STREAMING, /* the answer is with libmicrohttpd */
+    EXCHANGE_SWITCHED,  /* its connection is a tunnel */
     EXCHANGE_ABORTED,   /* the client's connection is to be closed */
     _EXCHANGE_STATE_MAX,
 } ExchangeState;
@@ -55,6 +56,7 @@ typedef struct Exchange {
     uint8_t dead_reports; /* how often the manager was told that it refuses connections */
     bool fresh, retried;
     bool blocked;         /* an upload waits until upstream takes more */
+    bool switching;       /* the answer is a 101, which has to wait for the request's end */
     usec_t backlog_since; /* a unix socket's backlog has been full since then, 0 = is not */
 
     /* The way back. */
@@ -97,7 +99,7 @@ void exchange_completed(Exchange *e, bool ok);
 /* Ends it without an answer. */
 void exchange_abort(Exchange *e);
 
-/* ── between exchange.c, exchange-upstream.c and answer.c ── */
+/* ── between exchange.c, exchange-upstream.c, answer.c and upgrade.c ── */
 
 /* Does the request have a body that is not empty? */
 static inline bool exchange_has_body(const Exchange *e)
@@ -133,5 +135,10 @@ void answer_error(Exchange *e, unsigned status, const char *sentence, unsigned r
 /* → ANSWERED with what upstream said; data are the bytes behind its head, in a buffer that may be written to.
  */
 void answer_from_upstream(Exchange *e, const ResponseHead *head, size_t head_len, char *data, size_t len);
+/* Is the 101 an answer to what the request offered? */
+bool upgrade_was_offered(const Exchange *e, const ResponseHead *head);
+/* The response for a 101, with its Upgrade fields, after which the exchange becomes a tunnel. NULL when out
+ * of memory. */
+struct MHD_Response *upgrade_response(Exchange *e, const ResponseHead *head);
 /* ANSWERED → STREAMING. False: libmicrohttpd refused it, the exchange is aborted. */
 bool answer_queue(Exchange *e);

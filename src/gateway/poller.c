@@ -64,6 +64,13 @@ int poller_add(
     return 0;
 }
 
+void poller_rearm(Poller *p, PollSource *s, uint32_t events)
+{
+    /* epoll_ctl(2): modifying looks at the descriptor's readiness again. */
+    if (epoll_ctl(p->fd, EPOLL_CTL_MOD, s->fd, &(struct epoll_event){.events = events, .data.ptr = s}) < 0)
+        log_error_errno(errno, "Cannot watch a connection: %m");
+}
+
 void poller_forget(Poller *p, PollSource *s, bool remove)
 {
     if (s->fd < 0)

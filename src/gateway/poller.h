@@ -34,6 +34,8 @@ void poller_done(Poller *p);
 /* Watches fd for `events` (epoll_ctl(2); usually with EPOLLET). Returns 0 or -errno. */
 int poller_add(
         Poller *p, PollSource *s, int fd, uint32_t events, void (*ready)(PollSource *s, uint32_t events));
+/* Has an edge-triggered source report anew what it is ready for: for who could not take all of it. */
+void poller_rearm(Poller *p, PollSource *s, uint32_t events);
 /* To be called before the source's memory goes or its fd is closed; `remove` false when close(2) follows and
  * removes it anyway. */
 void poller_forget(Poller *p, PollSource *s, bool remove);

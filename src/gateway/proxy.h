@@ -8,6 +8,7 @@
 #include "gateway/gate.h"
 #include "gateway/poller.h"
 #include "gateway/server.h"
+#include "gateway/tunnel.h"
 #include "gateway/upstream.h"
 #include "wire/field.h"
 
@@ -19,6 +20,7 @@ typedef struct Proxy {
     Deadlines deadlines;
     Server *server;
     Clients clients;
+    Tunnels tunnels;
     Gates *gates;
     Upstreams *upstreams;
     RouteImage *routes;

@@ -117,7 +117,7 @@ static void on_connection(
         *context = TAKE_PTR(s->accepting);
     } else {
         client_closing(*context);
-        client_free(*context);
+        client_closed(*context);
         *context = NULL;
     }
 }
@@ -149,7 +149,7 @@ int server_new(Proxy *p, uint32_t max_head, Server **ret)
     s->max_head = max_head;
     /* Suspending without MHD_USE_ITC: nobody resumes from another thread. */
     s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
-                                         (MHD_ALLOW_SUSPEND_RESUME & ~MHD_USE_ITC) |
+                                         (MHD_ALLOW_SUSPEND_RESUME & ~MHD_USE_ITC) | MHD_ALLOW_UPGRADE |
                                          MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_TURBO | MHD_USE_ERROR_LOG,
             0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_URI_LOG_CALLBACK,
             on_uri, s, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, s, MHD_OPTION_NOTIFY_COMPLETED,
@@ -185,7 +185,7 @@ Server *server_free(Server *s)
     sd_event_source_disable_unref(s->linger);
     if (s->daemon) {
         /* Stopping with suspended connections panics. */
-        for (Client *c = s->proxy->clients.all; c; c = c->next) {
+        for (Client *c = s->proxy->clients.all; c; c = c->next) { /* none has a tunnel any more */
             client_shutdown(c);
             if (c->exchange)
                 exchange_abort(c->exchange);

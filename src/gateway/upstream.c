@@ -17,6 +17,7 @@
 
 #define IDLE_SPAN (4 * USEC_PER_SEC)
 #define IDLE_MAX 128
+#define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 struct UpstreamPool {
     Upstreams *set; /* NULL: the set has gone on to other routes */
@@ -165,7 +166,7 @@ static int connect_from(Upstream *u, uint32_t first)
             r = -errno;
             continue;
         }
-        r = poller_add(u->poller, &u->source, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_ready);
+        r = poller_add(u->poller, &u->source, fd, EVENTS, on_ready);
         if (r < 0)
             return r;
         u->fd = TAKE_FD(fd);
@@ -276,6 +277,17 @@ static void on_ready(PollSource *s, uint32_t events)
             return;
     }
     u->ops->ready(u->owner, u, events);
+}
+
+void upstream_give(Upstream *u, const UpstreamOwner *ops, void *owner)
+{
+    u->ops = ops;
+    u->owner = owner;
+}
+
+void upstream_rearm(Upstream *u)
+{
+    poller_rearm(u->poller, &u->source, EVENTS);
 }
 
 int upstream_fd(const Upstream *u)

@@ -37,6 +37,11 @@ int upstream_acquire(
 /* Gives the connection back: `reusable` keeps it for the next, else it is closed. Returns NULL. */
 Upstream *upstream_release(Upstream *u, bool reusable);
 
+/* Its events go to another owner from now on. */
+void upstream_give(Upstream *u, const UpstreamOwner *ops, void *owner);
+/* Has its owner hear again of what it is ready for now. */
+void upstream_rearm(Upstream *u);
+
 int upstream_fd(const Upstream *u);
 /* Until it is, nothing may be sent: an error of the connection would come out there, and be lost to those who
  * try the next address. */

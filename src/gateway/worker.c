@@ -116,7 +116,7 @@ static void move_clients(Proxy *p, const RouteImage *from, const RouteImage *to)
             c->listener = i;
         else {
             c->listener = LISTENER_MAIN; /* it has none: the host decides, until the connection ends */
-            if (!c->exchange)
+            if (!c->exchange && !c->tunnel)
                 client_shutdown(c);
         }
     }
@@ -133,6 +133,8 @@ static void apply_settings(Proxy *p)
     p->first_byte.span = s->upstream_first_byte_timeout;
     p->upstream_idle.span = s->upstream_idle_timeout;
     p->client_write.span = s->client_write_timeout;
+    p->tunnels.stuck.span = s->client_write_timeout;
+    p->tunnels.idle.span = s->tunnel_idle_timeout;
 }
 
 /* Sockets that came with the routes: those of `port` routes and, if we have none of our own, the
@@ -269,6 +271,7 @@ int worker_new(sd_event *event, const WorkerOptions *options, Worker **ret)
     p->poller.fd = -EBADF;
     deadlines_init(&p->deadlines, event);
     exchange_init_deadlines(p);
+    tunnels_init(&p->tunnels, p);
     if ((r = poller_init(&p->poller, event, on_batch, p)) < 0 ||
             (r = clients_init(&p->clients, &p->deadlines)) < 0)
         return log_error_errno(r, "Cannot set up the data path: %m");
@@ -297,6 +300,7 @@ Worker *worker_free(Worker *w)
     sd_event_source_disable_unref(w->status_timer);
     drain_done(&w->drain);
     listeners_free(w->listeners);
+    tunnels_done(&p->tunnels);
     if (p->server)
         server_free(p->server);
     link_free(w->link);

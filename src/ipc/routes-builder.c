@@ -108,8 +108,14 @@ int route_builder_add_service(RouteBuilder *b, const char *name, uint32_t slot, 
     RouteService *s = section_add(b, SECTION_SERVICES, &index);
     if (!s)
         return -ENOMEM;
-    *s = (RouteService){.slot = slot, .name = string, .proxy_only = proxy_only};
+    *s = (RouteService){
+            .slot = slot, .name = string, .proxy_only = proxy_only, .web_socket_idle = USEC_INFINITY};
     return (int) index;
+}
+
+void route_builder_set_web_socket_idle(RouteBuilder *b, int service, usec_t idle)
+{
+    AT(RouteService, &b->sections[SECTION_SERVICES], service)->web_socket_idle = idle;
 }
 
 static void copy_address(SocketAddress *dst, const SocketAddress *src)

@@ -21,6 +21,7 @@ typedef struct RouteService {
     uint32_t slot;
     uint32_t name;
     uint32_t proxy_only;
+    usec_t web_socket_idle; /* a tunnel silent for so long keeps it no more awake */
 } RouteService;
 
 /* A path on a host or on a listener; those of one host lie together, longest path first. */
@@ -50,6 +51,7 @@ typedef struct RouteListener {
 typedef struct RouteSettings {
     usec_t request_head_timeout, request_body_timeout, request_body_idle_timeout, keep_alive_timeout;
     usec_t upstream_connect_timeout, upstream_first_byte_timeout, upstream_idle_timeout, client_write_timeout;
+    usec_t tunnel_idle_timeout;
     uint32_t max_connections, max_connections_per_address, max_parked, max_parked_per_service, max_head_size;
     uint32_t request_log;
     uint32_t trusted_first, n_trusted; /* RouteNetwork array */
@@ -74,6 +76,8 @@ int route_builder_add_network(RouteBuilder *b, const uint8_t address[static 16],
 /* Each returns an index (>= 0) or -ENOMEM. */
 int route_builder_add_service(RouteBuilder *b, const char *name, uint32_t slot, bool proxy_only);
 int route_builder_add_target(RouteBuilder *b, const SocketAddress *addresses, size_t n);
+/* USEC_INFINITY, never, until set. */
+void route_builder_set_web_socket_idle(RouteBuilder *b, int service, usec_t idle);
 /* host: lower case, 255 bytes at most, "*.x.y" for a wildcard. path: "/" or "/x", without '?' and '#'; else
  * -EINVAL. Of two equal host and path, the first stays. */
 int route_builder_add_host_route(

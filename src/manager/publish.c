@@ -53,6 +53,7 @@ static void add_settings(Draft *d)
                                 .upstream_first_byte_timeout = g->upstream_first_byte_timeout,
                                 .upstream_idle_timeout = g->upstream_idle_timeout,
                                 .client_write_timeout = g->client_write_timeout,
+                                .tunnel_idle_timeout = g->tunnel_idle_timeout,
                                 .max_connections = g->max_connections,
                                 .max_connections_per_address = g->max_connections_per_address,
                                 .max_parked = g->max_parked,
@@ -135,6 +136,7 @@ static int add_service(Draft *d, const ServiceConfig *s, uint32_t slot)
     int service = route_builder_add_service(d->builder, s->name, slot, s->kind == SERVICE_PROXY_ONLY);
     if (service < 0)
         return service;
+    route_builder_set_web_socket_idle(d->builder, service, s->web_socket_idle);
     for (size_t i = 0; i < s->n_routes; i++) {
         const RouteConfig *route = &s->routes[i];
         /* Routes to one endpoint share one pool of connections; where they do, they mostly come in a row. */

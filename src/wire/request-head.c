@@ -8,6 +8,7 @@
 #include "wire/request-head.h"
 
 #include "wire/octet.h"
+#include "wire/upgrade.h"
 
 typedef struct Writer {
     char *p, *end;
@@ -205,6 +206,26 @@ static void put_forwarding(
     put_string(w, facts->http_1_0 ? "\r\nVia: 1.0 dynapm\r\n" : "\r\nVia: 1.1 dynapm\r\n");
 }
 
+/* Hop by hop, and so said anew: RFC 9110 7.8. */
+static void put_upgrade(Writer *w, const RequestHead *head)
+{
+    const char *separator = "Connection: upgrade\r\nUpgrade: ";
+
+    for (size_t i = 0; i < head->n_fields; i++) {
+        const Field *f = &head->fields[i];
+        if (field_identify(f) != FIELD_UPGRADE)
+            continue;
+        const char *pos = f->value, *protocol;
+        size_t n;
+        while (upgrade_next(&pos, f->value + f->value_len, &protocol, &n)) {
+            put_string(w, separator);
+            put(w, protocol, n);
+            separator = ", ";
+        }
+    }
+    PUT(w, "\r\n");
+}
+
 static void put_framing(Writer *w, const RequestFacts *facts)
 {
     switch (facts->body) {
@@ -230,6 +251,8 @@ ssize_t request_head_write(char *buf, size_t size, const RequestHead *head, cons
     put_host(&w, facts, host_override);
     Met met = put_client_fields(&w, head, by->trusted);
     put_forwarding(&w, head, facts, by, met);
+    if (facts->upgrade)
+        put_upgrade(&w, head);
     put_framing(&w, facts);
     PUT(&w, "\r\n");
     return w.full ? -ENOBUFS : w.p - buf;

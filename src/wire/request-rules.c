@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 
 #include "wire/octet.h"
+#include "wire/upgrade.h"
 
 #define METHOD_MAX 32
 #define HOST_MAX 255 /* RFC 3986 3.2.2 */
@@ -17,7 +18,7 @@
 /* What the fields say, gathered before it is judged as a whole. */
 typedef struct Fields {
     const Field *host;
-    bool has_content_length, has_upgrade, expects;
+    bool has_content_length, offers_upgrade, expects;
     unsigned n_chunked;
     bool chunked_is_last, other_coding, coding_is_bad;
     uint64_t content_length;
@@ -204,7 +205,7 @@ static int read_field(Fields *fields, const Field *f, RequestRefusal *refusal)
             return refuse(refusal, 400, "The request's Connection field lists too much.");
         return 0;
     case FIELD_UPGRADE:
-        fields->has_upgrade = true;
+        fields->offers_upgrade |= upgrade_offers(f);
         return 0;
     default:
         return 0;
@@ -288,7 +289,7 @@ int request_check(const RequestHead *head, RequestFacts *ret, RequestRefusal *re
     facts.expect_continue = fields.expects && !facts.http_1_0 &&
                             (facts.body == REQUEST_BODY_CHUNKED || facts.content_length > 0);
     facts.keep_alive = !fields.connection.close && (!facts.http_1_0 || fields.connection.keep_alive);
-    facts.upgrade = fields.connection.upgrade && fields.has_upgrade && !facts.http_1_0;
+    facts.upgrade = fields.connection.upgrade && fields.offers_upgrade && !facts.http_1_0;
     *ret = facts;
     return 0;
 }

@@ -21,7 +21,8 @@ typedef struct RequestFacts {
     uint64_t content_length;
     bool expect_continue;
     bool keep_alive; /* what the client wants */
-    bool upgrade;    /* asks for an Upgrade (Connection lists it, and the field is there) */
+    bool upgrade; /* offers to go on with another protocol that may pass (Connection lists it, and the field
+                   * is there) */
     bool idempotent; /* GET, HEAD, OPTIONS, PUT, DELETE (RFC 9110 9.2.2) */
     bool is_head;
     const char *host; /* host without port, into the head, not NUL-terminated; IPv6 literals with brackets;

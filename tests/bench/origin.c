@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 
 /* The fastest origin that is still a plain HTTP/1.1 server: one thread, one epoll, keep-alive, the same small
- * answer to every request head that ends. It is what stands behind every proxy that is compared, so that the
- * difference between two runs is the proxies'.
+ * answer to every request head that ends, and silence behind a 101 to what begins with GET /switch. It is
+ * what stands behind every proxy that is compared, so that the difference between two runs is the proxies'.
  *
  *   bench-origin PORT [STAMP]   writes the CLOCK_MONOTONIC ns of the moment when it can accept to the file
  * STAMP */
@@ -24,7 +24,9 @@
     "HTTP/1.1 200 OK\r\nServer: origin\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"                           \
     "Content-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n"
 
-/* How much of "\r\n\r\n" each connection has seen at its end; requests have no body. */
+#define SWITCHED "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+/* How much of "\r\n\r\n" each connection has seen at its end; requests have no body. 5: it was switched. */
 static unsigned char *matched;
 
 static void serve(int fd, int epoll_fd)
@@ -38,6 +40,13 @@ static void serve(int fd, int epoll_fd)
     if (n <= 0) {
         (void) epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
         close(fd);
+        return;
+    }
+    if (matched[fd] == 5)
+        return;
+    if (n > 11 && memcmp(in, "GET /switch", 11) == 0) {
+        matched[fd] = 5;
+        (void) !write(fd, SWITCHED, strlen(SWITCHED));
         return;
     }
     for (ssize_t i = 0; i < n; i++) {

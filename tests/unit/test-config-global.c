@@ -28,6 +28,7 @@ static void defaults_are_there_without_any_file(void **state)
     assert_int_equal(g->upstream_connect_timeout, 10 * USEC_PER_SEC);
     assert_int_equal(g->upstream_first_byte_timeout, 5 * USEC_PER_MINUTE);
     assert_int_equal(g->upstream_idle_timeout, USEC_INFINITY);
+    assert_int_equal(g->tunnel_idle_timeout, USEC_INFINITY);
     assert_int_equal(g->client_write_timeout, 60 * USEC_PER_SEC);
     assert_int_equal(g->max_connections, 16384);
     assert_int_equal(g->max_connections_per_address, 0);
@@ -45,7 +46,8 @@ static void every_setting_arrives(void **state)
             "\"3s\", "
             "\"keepAliveTimeout\": \"4s\", \"upstreamConnectTimeout\": \"5s\", \"upstreamFirstByteTimeout\": "
             "6000, "
-            "\"upstreamIdleTimeout\": \"7s\", \"clientWriteTimeout\": \"never\", \"maxConnections\": 1, "
+            "\"upstreamIdleTimeout\": \"7s\", \"tunnelIdleTimeout\": \"9s\", \"clientWriteTimeout\": "
+            "\"never\", \"maxConnections\": 1, "
             "\"maxConnectionsPerAddress\": 2, \"maxParkedRequests\": 3, \"maxParkedRequestsPerService\": 4, "
             "\"maxRequestHead\": 1024}}");
     const GlobalConfig *g = &c->global;
@@ -62,6 +64,7 @@ static void every_setting_arrives(void **state)
     assert_int_equal(g->upstream_connect_timeout, 5 * USEC_PER_SEC);
     assert_int_equal(g->upstream_first_byte_timeout, 6 * USEC_PER_SEC);
     assert_int_equal(g->upstream_idle_timeout, 7 * USEC_PER_SEC);
+    assert_int_equal(g->tunnel_idle_timeout, 9 * USEC_PER_SEC);
     assert_int_equal(g->client_write_timeout, USEC_INFINITY);
     assert_int_equal(g->max_connections, 1);
     assert_int_equal(g->max_connections_per_address, 2);

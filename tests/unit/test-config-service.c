@@ -36,7 +36,7 @@ static void everything_that_is_said_arrives(void **state)
             "\"check\": \"c\"}, \"cwd\": \"/srv\", \"env\": {\"A\": \"b=c\", \"_N\": 5, \"F\": 1.50, \"T\": "
             "true, "
             "\"E\": \"\"}, \"user\": \"www-data\", \"idleTimeout\": 1500, \"startTimeout\": \"1min 30s\", "
-            "\"stopTimeout\": \"never\"}");
+            "\"stopTimeout\": \"never\", \"webSocketIdle\": \"10min\"}");
     static const char *const env[] = {"A=b=c", "_N=5", "F=1.50", "T=true", "E="};
     const ServiceConfig *s = only_service(c);
 
@@ -51,6 +51,7 @@ static void everything_that_is_said_arrives(void **state)
     assert_null(s->env[ELEMENTSOF(env)]);
     assert_string_equal(s->user, "www-data");
     assert_int_equal(s->idle_timeout, 1500 * USEC_PER_MSEC);
+    assert_int_equal(s->web_socket_idle, 10 * USEC_PER_MINUTE);
     assert_int_equal(s->start_timeout, 90 * USEC_PER_SEC);
     assert_int_equal(s->stop_timeout, USEC_INFINITY);
 }
@@ -86,9 +87,11 @@ static void zero_and_never_mean_no_idle_timeout(void **state)
     static const char *const never[] = {"0", "\"0s\"", "\"never\"", "\"infinity\"", "0.0"};
     for (size_t i = 0; i < ELEMENTSOF(never); i++) {
         char text[200];
-        snprintf(text, sizeof text, "{" REST ", \"idleTimeout\": %s}", never[i]);
+        snprintf(text, sizeof text, "{" REST ", \"idleTimeout\": %s, \"webSocketIdle\": %s}", never[i],
+                never[i]);
         _cleanup_(config_unrefp) Config *c = parse(text);
         assert_int_equal(only_service(c)->idle_timeout, USEC_INFINITY);
+        assert_int_equal(only_service(c)->web_socket_idle, USEC_INFINITY);
     }
 }
 

@@ -103,6 +103,17 @@ static void what_is_between_two_hops_is_not_passed_on(void **state)
             "GET / HTTP/1.1\r\nHost: h\r\nX-End: 2\r\nProxy-Authorization: p\r\n" TAIL("h") "\r\n");
 }
 
+static void protocols_that_are_offered_are_passed_on(void **state)
+{
+    expect("GET / HTTP/1.1\r\nUpgrade: h2c, websocket\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\n"
+           "Upgrade: irc/2.0,, /x, y/\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Version: 13\r\n" TAIL(
+                    "h") "Connection: upgrade\r\nUpgrade: websocket, irc/2.0\r\n\r\n");
+    expect("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+           "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\n" TAIL("h") "\r\n");
+}
+
 static void the_body_is_framed_anew(void **state)
 {
     expect("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\nContent-Type: x\r\nExpect: "
@@ -180,6 +191,7 @@ int main(void)
             cmocka_unit_test(a_prefix_is_stripped_and_a_slash_stays),
             cmocka_unit_test(host_is_as_the_client_sent_it_unless_overridden),
             cmocka_unit_test(what_is_between_two_hops_is_not_passed_on),
+            cmocka_unit_test(protocols_that_are_offered_are_passed_on),
             cmocka_unit_test(the_body_is_framed_anew),
             cmocka_unit_test(a_stranger_says_nothing_about_whence_it_came),
             cmocka_unit_test(what_a_trusted_proxy_says_is_kept_and_added_to),

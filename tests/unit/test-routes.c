@@ -215,6 +215,7 @@ static void listeners_have_routes_of_their_own_or_are_main(void **state)
 
     int s0 = route_builder_add_service(b, "a", 17, false), s1 = route_builder_add_service(b, "b", 3, true);
     int t = target(b, "[::1]:9");
+    route_builder_set_web_socket_idle(b, s0, 5);
     assert_int_equal(route_builder_add_main_listener(b, &m), 0);
     assert_int_equal(route_builder_add_port_route(b, &p, "/b", true, s1, t), 1);
     assert_int_equal(route_builder_add_port_route(b, &p, "/", false, s0, t), 1);
@@ -233,11 +234,13 @@ static void listeners_have_routes_of_their_own_or_are_main(void **state)
     const RouteEntry *e = route_image_match_listener(i, 1, "/b/c", 4);
     assert_int_equal(route_image_service(i, e->service)->slot, 3);
     assert_int_equal(route_image_service(i, e->service)->proxy_only, 1);
+    assert_int_equal(route_image_service(i, e->service)->web_socket_idle, USEC_INFINITY);
     assert_int_equal(e->strip, 1);
     assert_int_equal(route_image_target(i, e->target)->n_addresses, 1);
     assert_int_equal(socket_address_port(&route_image_target(i, e->target)->addresses[0]), 9);
     e = route_image_match_listener(i, 1, "/bb", 3);
     assert_int_equal(route_image_service(i, e->service)->slot, 17);
+    assert_int_equal(route_image_service(i, e->service)->web_socket_idle, 5);
     assert_null(route_image_match_listener(i, 2, "/", 1));
     assert_non_null(route_image_match_listener(i, 2, "/only", 5));
 }
