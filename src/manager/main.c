@@ -319,6 +319,11 @@ int main(int argc, char **argv)
         return r;
     if (arg_check)
         return check();
+    /* The gateway's unit is where people look; what happens there begins with us as often as not. */
+    ServiceManager manager = service_manager();
+    if (manager != SERVICE_MANAGER_NONE)
+        log_set_object(manager == SERVICE_MANAGER_USER ? "OBJECT_SYSTEMD_USER_UNIT=dynapm.service"
+                                                       : "OBJECT_SYSTEMD_UNIT=dynapm.service");
 
     (void) umask(0022);
     sigemptyset(&mask);

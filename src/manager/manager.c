@@ -21,6 +21,7 @@
 #include "util/event.h"
 #include "util/fd.h"
 #include "util/log.h"
+#include "util/messages.h"
 #include "util/text.h"
 
 #define RETIRE_LIMIT (10 * USEC_PER_SEC) /* for what is in flight at the end */
@@ -140,7 +141,8 @@ static void log_problem(const ConfigProblem *p)
                         *file = text_format("DYNAPM_CONFIG_FILE=%s", p->file);
 
     if (text && file)
-        (void) log_full(LOG_ERR, 0, NULL, ((const char *const[]){file, NULL}), "%s", text);
+        (void) log_full(
+                LOG_ERR, 0, NULL, ((const char *const[]){file, MESSAGE_CONFIG_REFUSED, NULL}), "%s", text);
     else
         (void) log_oom();
 }

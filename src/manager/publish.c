@@ -9,6 +9,9 @@
 #include "ipc/routes.h"
 #include "util/fd.h"
 #include "util/log.h"
+#include "util/messages.h"
+
+static const char *const listen_failed[] = {MESSAGE_LISTEN_FAILED, NULL};
 
 typedef struct Draft {
     const Config *config;
@@ -87,7 +90,8 @@ static int add_main_listeners(Draft *d)
         const SocketAddress *a = &d->config->global.listen[i];
         int fd = listeners_get(d->listeners, a);
         if (fd < 0) {
-            log_error_errno(fd, "Cannot listen on %s: %m", socket_address_format(buf, a));
+            (void) log_full(LOG_ERR, fd, NULL, listen_failed, "Cannot listen on %s: %m",
+                    socket_address_format(buf, a));
             continue;
         }
         int r = route_builder_add_main_listener(d->builder, a);
@@ -105,7 +109,8 @@ static int add_port_route(Draft *d, const ServiceConfig *s, const RouteConfig *r
 
     int fd = listeners_get(d->listeners, &route->listen);
     if (fd < 0) {
-        log_service_error_errno(s->name, fd, "Cannot listen on %s, its requests are not served: %m",
+        (void) log_full(LOG_ERR, fd, s->name, listen_failed,
+                "Cannot listen on %s, its requests are not served: %m",
                 socket_address_format(buf, &route->listen));
         return 0;
     }

@@ -15,6 +15,7 @@
 #include "service/service-internal.h"
 #include "util/event.h"
 #include "util/log.h"
+#include "util/messages.h"
 
 #define BACKOFF_MIN USEC_PER_SEC
 #define BACKOFF_MAX (60 * USEC_PER_SEC)
@@ -40,7 +41,8 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
     ServiceState from = s->state;
     char *copy = strdup(reason);
     char state_field[64], from_field[64];
-    const char *fields[] = {state_field, from_field, NULL};
+    const char *fields[] = {state_field, from_field,
+            to == SERVICE_FAILED ? MESSAGE_START_FAILED : MESSAGE_SERVICE_STATE, NULL};
 
     assert(transition_is_legal(from, to));
     if (from == SERVICE_STARTING) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 
 /* The log. Its state is set once, by main() before anything runs, and read ever after: the program's name,
- * the level, and whether stderr is the journal. A line is built in a buffer of fixed size and written with
- * one call, so lines of several processes on one terminal do not mix. */
+ * the level, whether stderr is the journal, and which other unit the lines are about. A line is built in a
+ * buffer of fixed size and written with one call, so lines of several processes on one terminal do not mix.
+ */
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include "util/log.h"
@@ -20,6 +21,7 @@
 static const char *log_program = "dynapm";
 static int log_max_level = LOG_INFO;
 static bool log_to_journal = false;
+static const char *log_object = NULL;
 
 /* systemd.exec(5): stderr is the journal's stream if its device and inode are those in $JOURNAL_STREAM. */
 static bool stderr_is_journal(void)
@@ -50,6 +52,11 @@ void log_set_max_level(int level)
     log_max_level = level;
 }
 
+void log_set_object(const char *field)
+{
+    log_object = field;
+}
+
 int log_get_max_level(void)
 {
     return log_max_level;
@@ -74,15 +81,19 @@ static size_t escape_controls(char *dst, size_t size, const char *src)
 static void write_journal(int level, int error, const char *service, LogFields fields, char *message)
 {
     struct iovec iov[FIELDS_MAX];
-    char priority[16], errnum[24], name[128];
+    char priority[16], errnum[24], name[128], identifier[64];
     int n = 0;
 
     iov[n++] = (struct iovec){message, strlen(message)};
     iov[n++] = (struct iovec){priority, (size_t) snprintf(priority, sizeof priority, "PRIORITY=%d", level)};
+    int k = snprintf(identifier, sizeof identifier, "SYSLOG_IDENTIFIER=%s", log_program);
+    iov[n++] = (struct iovec){identifier, MIN((size_t) k, sizeof identifier - 1)};
+    if (log_object)
+        iov[n++] = (struct iovec){(void *) log_object, strlen(log_object)};
     if (error)
         iov[n++] = (struct iovec){errnum, (size_t) snprintf(errnum, sizeof errnum, "ERRNO=%d", error)};
     if (service) {
-        int k = snprintf(name, sizeof name, "DYNAPM_SERVICE=%s", service);
+        k = snprintf(name, sizeof name, "DYNAPM_SERVICE=%s", service);
         iov[n++] = (struct iovec){name, MIN((size_t) k, sizeof name - 1)};
     }
     for (; fields && *fields && n < FIELDS_MAX; fields++)

@@ -15,6 +15,10 @@
 void log_setup(const char *program);
 void log_set_max_level(int level);
 int log_get_max_level(void) _pure_;
+/* The journal shows our lines with those of another unit, too: `field` is "OBJECT_SYSTEMD_UNIT=NAME", which
+ * journalctl -u believes from root, or "OBJECT_SYSTEMD_USER_UNIT=NAME", which it believes from the same user:
+ * systemd.journal-fields(7). It is not copied; NULL is none. */
+void log_set_object(const char *field);
 
 /* Journal fields that go with a line: "KEY=value" strings, NULL-terminated, or NULL for none. */
 typedef const char *const *LogFields;

@@ -102,3 +102,15 @@ def test_everything_goes_below_a_prefix_of_ones_own(tmp_path):
     log = (build / "meson-logs/install-log.txt").read_text().splitlines()
     outside = [line for line in log if not line.startswith((str(prefix), "#"))]
     assert not outside
+
+
+def test_each_kind_of_message_is_explained_in_the_catalog(root):
+    header = Path(__file__).parents[2] / "src/util/messages.h"
+    ids = re.findall(r"MESSAGE_ID=(\w{32})", header.read_text())
+    p = run("journalctl", "--update-catalog", f"--root={root}")
+    assert p.returncode == 0, p.stdout + p.stderr
+    catalog = (root / "usr/lib/systemd/catalog/dynapm.catalog").read_text()
+    assert sorted(re.findall(r"^-- (\w{32})$", catalog, re.MULTILINE)) == sorted(ids)
+    for entry in re.split(r"^-- \w{32}$", catalog, flags=re.MULTILINE)[1:]:
+        assert "\nSubject: " in entry and "\nDefined-By: dynapm\n" in entry
+        assert max(map(len, entry.splitlines())) <= 90
