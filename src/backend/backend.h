@@ -7,6 +7,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "backend/environment-file.h"
 #include "config/config.h"
 #include "util/command.h"
 
@@ -35,10 +36,12 @@ typedef struct BackendContext {
     sd_event *event;
     Children *children;            /* borrowed: who reaps; one a process */
     const CommandRunner *commands; /* borrowed: who runs stop and check commands */
-    int state_dir_fd;        /* borrowed; a folder of ours where direct children are remembered across a crash
-                                of the manager, a file NAME each; -EBADF = do not remember */
-    struct Systemd *systemd; /* borrowed; the service manager, NULL where there is none: then services are
-                                children of ours */
+    int state_dir_fd; /* borrowed; a folder of ours where direct children are remembered across a crash
+                         of the manager, a file NAME each; -EBADF = do not remember */
+    const EnvironmentFiles *environments; /* borrowed; of services that are units */
+    const char *self; /* borrowed; the path of a program that takes --exec-variable=, dynapm-manager(8) */
+    struct Systemd *systemd;  /* borrowed; the service manager, NULL where there is none: then services are
+                                 children of ours */
     const char *default_user; /* for services without `user`, when we are root under the system manager; NULL
                                  = as ourselves */
 } BackendContext;

@@ -246,6 +246,22 @@ static void on_job_done(Unit *u, int r, const char *why, void *userdata)
 static const UnitEvents unit_events = {
         .changed = on_changed, .job_begun = on_job_begun, .job_done = on_job_done};
 
+static int write_environment(Managed *m, char **ret_why)
+{
+    const ServiceConfig *config = m->base.config;
+    char text[ERROR_TEXT_MAX];
+
+    if (!managed_is_transient(m) || (!config->env && !m->stop_variable))
+        return 0;
+    m->environment_file = mfree(m->environment_file);
+    int r = environment_file_write(
+            m->base.context->environments, config->name, config->env, m->stop_variable, &m->environment_file);
+    if (r < 0 && ret_why)
+        *ret_why = text_format("its environment cannot be written down: %s", error_text(text, -r));
+    m->spec.environment_file = m->environment_file;
+    return r;
+}
+
 static int managed_start(Backend *b, char **ret_why)
 {
     Managed *m = container_of(b, Managed, base);
@@ -256,6 +272,9 @@ static int managed_start(Backend *b, char **ret_why)
             *ret_why = text_format("it still runs");
         return -EBUSY;
     }
+    int r = write_environment(m, ret_why);
+    if (r < 0)
+        return r;
     m->phase = MANAGED_STARTING;
     m->outside = false;
     m->cgroup = cgroup_watch_free(m->cgroup);
@@ -310,6 +329,8 @@ static void managed_free(Backend *b)
     sd_event_source_disable_unref(m->limit);
     sd_event_source_disable_unref(m->settle);
     free(m->description);
+    free(m->environment_file);
+    free(m->stop_variable);
     free(m);
 }
 
@@ -323,12 +344,21 @@ static void managed_free(Backend *b)
 static const BackendVTable unit_vtable = MANAGED_VTABLE("unit"),
                            transient_vtable = MANAGED_VTABLE("transient");
 
-static void shell(const char *argv[static 4], const char *command)
+#define STOP_VARIABLE "DYNAPM_STOP_COMMAND"
+
+/* A stop command is not an argument of its unit, but a variable of its environment: before systemd 255 a
+ * dollar in an argument of a transient unit is something else after a daemon-reload. */
+static int set_stop_command(Managed *m, const BackendContext *context, const ServiceConfig *config)
 {
-    argv[0] = "/bin/sh";
-    argv[1] = "-c";
-    argv[2] = command;
-    argv[3] = NULL;
+    if (!config->stop_command)
+        return 0;
+    m->stop_variable = text_format(STOP_VARIABLE "=%s", config->stop_command);
+    if (!m->stop_variable)
+        return -ENOMEM;
+    m->stop_argv[0] = context->self;
+    m->stop_argv[1] = "--exec-variable=" STOP_VARIABLE;
+    m->spec.stop_argv = m->stop_argv;
+    return 0;
 }
 
 static int set_spec(Managed *m, const BackendContext *context, const ServiceConfig *config)
@@ -338,25 +368,22 @@ static int set_spec(Managed *m, const BackendContext *context, const ServiceConf
     m->description = text_format("%s, started by dynapm", config->name);
     if (!m->description)
         return -ENOMEM;
-    shell(m->start_argv, config->start_command);
-    shell(m->stop_argv, config->stop_command);
+    memcpy(m->start_argv, SHELL_ARGV(config->start_command), sizeof m->start_argv);
     m->spec = (TransientSpec){
             .description = m->description,
             .service = config->name,
             .type = config->notify ? "notify" : "exec",
             .argv = exec ? (const char *const *) config->exec : m->start_argv,
-            .stop_argv = !exec && config->stop_command ? m->stop_argv : NULL,
             .remain_after_exit = !exec,
             .cwd = config->cwd ?: "/",
             .user = config->user ?: context->default_user,
             .group = config->group,
-            .env = config->env,
             .limits = config->limits,
             .n_limits = config->n_limits,
             .start_timeout = USEC_INFINITY, /* ours rules */
             .stop_timeout = config->stop_timeout,
     };
-    return 0;
+    return exec ? 0 : set_stop_command(m, context, config);
 }
 
 static int make_unit(Managed *m, const BackendContext *context, const ServiceConfig *config)

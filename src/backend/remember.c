@@ -14,36 +14,15 @@
 
 #define FILE_MAX 128
 
-/* '~' is in no service's name. */
-static int temporary_name(char *buf, size_t size, const char *name)
-{
-    int n = snprintf(buf, size, "%s~", name);
-    return n < 0 || (size_t) n >= size ? -ENAMETOOLONG : 0;
-}
-
 int remember_write(int dir_fd, const char *name, const Remembered *m)
 {
-    char temporary[256], boot_id[BOOT_ID_SIZE], line[FILE_MAX];
-    int r;
+    char boot_id[BOOT_ID_SIZE], line[FILE_MAX];
 
-    r = temporary_name(temporary, sizeof temporary, name);
-    if (r < 0)
-        return r;
-    r = proc_boot_id(boot_id);
+    int r = proc_boot_id(boot_id);
     if (r < 0)
         return r;
     int n = snprintf(line, sizeof line, "%d %" PRIu64 " %s\n", (int) m->pgid, m->start_time, boot_id);
-
-    _cleanup_close_ int fd = openat(
-            dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    if (fd < 0)
-        return -errno;
-    ssize_t written = write(fd, line, (size_t) n);
-    if (written == n && renameat(dir_fd, temporary, dir_fd, name) == 0)
-        return 0;
-    r = written >= 0 && written < n ? -ENOSPC : -errno;
-    (void) unlinkat(dir_fd, temporary, 0);
-    return r;
+    return fd_write_file(dir_fd, name, line, (size_t) n);
 }
 
 int remember_read(int dir_fd, const char *name, Remembered *ret)

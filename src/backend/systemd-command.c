@@ -23,8 +23,8 @@ typedef struct SystemdCommand {
     TransientSpec spec;
     CommandDone done;
     void *userdata;
-    char *description, *service, *cwd, *user, *group;
-    char **argv, **env;
+    char *description, *service, *cwd, *user, *group, *environment_file;
+    char **argv;
 } SystemdCommand;
 
 static void strings_free(char **v)
@@ -69,7 +69,7 @@ static void systemd_command_free(Command *command)
     free(c->user);
     free(c->group);
     strings_free(c->argv);
-    strings_free(c->env);
+    free(c->environment_file);
     free(c);
 }
 
@@ -103,15 +103,25 @@ static void on_job_done(Unit *u, int r, const char *why, void *userdata)
 static const UnitEvents unit_events = {
         .changed = on_changed, .job_begun = on_job_begun, .job_done = on_job_done};
 
+/* One file a service: all its commands have the same environment. */
+static int write_environment(const SystemdRunner *r, const ProcessSpec *spec, char **ret)
+{
+    _cleanup_free_ char *name = spec->env ? text_format("%s:command", spec->service) : NULL;
+
+    if (!spec->env)
+        return 0;
+    return name ? environment_file_write(r->environments, name, spec->env, NULL, ret) : -ENOMEM;
+}
+
 static int run(const CommandRunner *runner, const ProcessSpec *spec, usec_t timeout, CommandDone done,
         void *userdata, Command **ret, char **ret_why)
 {
     SystemdRunner *r = container_of((CommandRunner *) runner, SystemdRunner, runner);
     SystemdCommand *c = new0(SystemdCommand, 1);
-    int e;
+    int e = -ENOMEM;
 
     if (!c)
-        return -ENOMEM;
+        return e;
     c->base.free = systemd_command_free;
     c->done = done;
     c->userdata = userdata;
@@ -122,9 +132,9 @@ static int run(const CommandRunner *runner, const ProcessSpec *spec, usec_t time
     if (!name || !c->description || (e = string_copy(spec->service, &c->service)) < 0 ||
             (e = string_copy(spec->cwd ?: "/", &c->cwd)) < 0 || (e = string_copy(spec->user, &c->user)) < 0 ||
             (e = string_copy(spec->group, &c->group)) < 0 || (e = strings_copy(spec->argv, &c->argv)) < 0 ||
-            (e = strings_copy((const char *const *) spec->env, &c->env)) < 0 ||
+            (e = write_environment(r, spec, &c->environment_file)) < 0 ||
             (e = unit_new(r->systemd, name, UNIT_FRESH, &unit_events, c, &c->unit)) < 0)
-        return -ENOMEM;
+        return e;
     c->spec = (TransientSpec){
             .description = c->description,
             .service = c->service,
@@ -135,7 +145,7 @@ static int run(const CommandRunner *runner, const ProcessSpec *spec, usec_t time
             .cwd = c->cwd,
             .user = c->user,
             .group = c->group,
-            .env = c->env,
+            .environment_file = c->environment_file,
             .start_timeout = timeout,
             .stop_timeout = STOP_LIMIT_USEC,
     };
@@ -144,7 +154,8 @@ static int run(const CommandRunner *runner, const ProcessSpec *spec, usec_t time
     return 0;
 }
 
-void systemd_runner_init(SystemdRunner *r, Systemd *systemd)
+void systemd_runner_init(SystemdRunner *r, Systemd *systemd, const EnvironmentFiles *environments)
 {
-    *r = (SystemdRunner){.runner = {.run = run, .pause = PAUSE_USEC}, .systemd = systemd};
+    *r = (SystemdRunner){
+            .runner = {.run = run, .pause = PAUSE_USEC}, .systemd = systemd, .environments = environments};
 }

@@ -161,10 +161,12 @@ static int on_existing(sd_bus_message *m, void *userdata, sd_bus_error *error)
         job_done(u, r, e && e->message ? e->message : "the service manager gave no sensible answer");
         return 0;
     }
-    if (!x.loaded || !u->job.awaits_removal) /* gone meanwhile */
+    if (!x.loaded) /* gone meanwhile */
         job_send(u);
     else if (!x.transient)
         job_done(u, -EEXIST, "there is a unit file of that name, which is not of dynapm's making");
+    else if (!u->job.awaits_removal) /* the same */
+        job_send(u);
     else if (u->job.anew && x.state == UNIT_ACTIVE) {
         u->job.anew = false;
         stop_unheard(u);

@@ -61,19 +61,6 @@ static int append_command(sd_bus_message *m, const char *key, const char *const 
     return 0;
 }
 
-static int append_environment(sd_bus_message *m, char *const *env)
-{
-    int r;
-
-    if ((r = sd_bus_message_open_container(m, 'r', "sv")) < 0 ||
-            (r = sd_bus_message_append(m, "s", "Environment")) < 0 ||
-            (r = sd_bus_message_open_container(m, 'v', "as")) < 0 ||
-            (r = sd_bus_message_append_strv(m, (char **) env)) < 0 ||
-            (r = sd_bus_message_close_container(m)) < 0)
-        return r;
-    return sd_bus_message_close_container(m);
-}
-
 /* DYNAPM_SERVICE= on every line that it writes. */
 static int append_log_fields(sd_bus_message *m, const char *service)
 {
@@ -150,7 +137,9 @@ int transient_spec_append(sd_bus_message *m, const TransientSpec *spec)
             (r = spec->is_command ? append_answers(m) : 0) < 0 ||
             (r = append_command(m, "ExecStart", spec->argv)) < 0 ||
             (r = spec->stop_argv ? append_command(m, "ExecStop", spec->stop_argv) : 0) < 0 ||
-            (r = spec->env ? append_environment(m, spec->env) : 0) < 0 ||
+            (r = spec->environment_file ? sd_bus_message_append(m, "(sv)", "EnvironmentFiles", "a(sb)", 1,
+                                                  spec->environment_file, false)
+                                        : 0) < 0 ||
             (r = append_log_fields(m, spec->service)) < 0 || (r = append_limits(m, spec)) < 0)
         return r;
     return sd_bus_message_close_container(m);

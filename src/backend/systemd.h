@@ -77,7 +77,7 @@ typedef struct TransientSpec {
     bool quiet;      /* its output is dropped */
     bool is_command; /* its exit status is an answer, no failure, and its coming and going is no news */
     const char *cwd, *user, *group; /* NULL: unset */
-    char *const *env;               /* NULL: none */
+    const char *environment_file;   /* NULL: none */
     const UnitLimit *limits;
     size_t n_limits;
     usec_t start_timeout, stop_timeout;

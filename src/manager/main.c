@@ -5,6 +5,7 @@
  * it. */
 
 #include <getopt.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,7 +43,10 @@ static int help(void)
            "     --runtime-dir=DIR  Keep the socket and what is remembered in DIR\n"
            "     --user             Use the folders of the calling user, not the system's\n"
            "     --exit-with-parent[=PID]\n"
-           "                        Shut down when the parent process (PID) is gone\n\n"
+           "                        Shut down when the parent process (PID) is gone\n"
+           "     --exec-variable=NAME\n"
+           "                        Execute the shell command line in the environment variable NAME and\n"
+           "                        nothing else: what stops a unit\n\n"
            "See dynapm-manager(8).\n",
             program_invocation_short_name);
     return 0;
@@ -66,6 +70,22 @@ static int parse_pid(const char *s, pid_t *ret)
     return 0;
 }
 
+/* What units of ours have as their stop command. Returns the exit status. */
+static int exec_variable(const char *name)
+{
+    const char *value = getenv(name);
+    _cleanup_free_ char *command = value ? strdup(value) : NULL;
+
+    if (!command) {
+        fprintf(stderr, "%s: there is no variable %s\n", program_invocation_short_name, name);
+        return EXIT_FAILURE;
+    }
+    (void) unsetenv(name);
+    execl("/bin/sh", "/bin/sh", "-c", command, NULL);
+    fprintf(stderr, "%s: cannot execute /bin/sh: %s\n", program_invocation_short_name, strerror(errno));
+    return EXIT_FAILURE;
+}
+
 /* Returns < 0 to go on, else the exit status. */
 static int parse_argv(int argc, char **argv)
 {
@@ -76,7 +96,8 @@ static int parse_argv(int argc, char **argv)
         ARG_CONFIG,
         ARG_RUNTIME_DIR,
         ARG_USER,
-        ARG_PARENT
+        ARG_PARENT,
+        ARG_EXEC_VARIABLE
     };
     static const struct option options[] = {
             {"help", no_argument, NULL, 'h'},
@@ -87,6 +108,7 @@ static int parse_argv(int argc, char **argv)
             {"runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR},
             {"user", no_argument, NULL, ARG_USER},
             {"exit-with-parent", optional_argument, NULL, ARG_PARENT},
+            {"exec-variable", required_argument, NULL, ARG_EXEC_VARIABLE},
             {},
     };
 
@@ -119,6 +141,8 @@ static int parse_argv(int argc, char **argv)
                 return bad_usage();
             }
             break;
+        case ARG_EXEC_VARIABLE:
+            return exec_variable(optarg);
         default:
             return bad_usage();
         }
@@ -272,7 +296,14 @@ static int run(const char *dir, int listen_fd)
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     _cleanup_(manager_freep) Manager *m = NULL;
     ServiceManager manager = service_manager();
+    char self[PATH_MAX];
 
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0) {
+        fd_close(listen_fd);
+        return log_error_errno(errno, "Cannot find out the path of this program: %m");
+    }
+    self[n] = 0;
     if (config_is_missing())
         (void) log_error_errno(errno, "%s: %m", arg_config);
     int r = sd_event_default(&event);
@@ -284,6 +315,7 @@ static int run(const char *dir, int listen_fd)
             &(ManagerOptions){
                     .config = config_paths(),
                     .runtime_dir = dir,
+                    .self = self,
                     .listen_fd = listen_fd,
                     .service_manager = manager,
                     /* Services that name no user do not run as root. */

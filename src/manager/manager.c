@@ -257,7 +257,7 @@ static int reach_service_manager(Manager *m, ServiceManager which)
         r = systemd_new(m->bus, &m->systemd);
     if (r < 0)
         return r;
-    systemd_runner_init(&m->systemd_commands, m->systemd);
+    systemd_runner_init(&m->systemd_commands, m->systemd, &m->runtime.environments);
     log_info("Services are started by the %s service manager.",
             which == SERVICE_MANAGER_USER ? "user's" : "system's");
     return 0;
@@ -298,6 +298,8 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
                             .event = event,
                             .children = m->children,
                             .commands = m->systemd ? &m->systemd_commands.runner : &m->commands,
+                            .environments = &m->runtime.environments,
+                            .self = options->self,
                             .systemd = m->systemd,
                             .state_dir_fd = m->runtime.state_dir_fd,
                             .default_user = options->default_user,

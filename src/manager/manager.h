@@ -30,7 +30,8 @@ typedef struct ManagerOptions {
     ServiceManager service_manager;
     ConfigPaths config;
     const char *runtime_dir;
-    int listen_fd; /* the socket that gateways connect to, taken over; < 0: bind it in runtime_dir */
+    const char *self; /* the path of our own program */
+    int listen_fd;    /* the socket that gateways connect to, taken over; < 0: bind it in runtime_dir */
     const char *default_user; /* of services that name none; NULL: whoever runs the manager */
     uid_t gateway_uid;        /* may attach beside root and ourselves; (uid_t) -1: nobody */
 } ManagerOptions;

@@ -39,31 +39,44 @@ static int make_folders(const char *dir)
     }
 }
 
-static int open_state_dir(Runtime *r, const char *dir)
+/* What is in it decides which processes are ended, and may be secret. */
+static int open_private_dir(int parent, const char *dir, const char *name, int *ret)
 {
     struct stat st;
 
+    if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
+        return log_error_errno(errno, "Cannot create %s/%s: %m", dir, name);
+    _cleanup_close_ int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return log_error_errno(errno, "Cannot open %s/%s: %m", dir, name);
+    if (st.st_uid != geteuid() || (st.st_mode & 0022) != 0)
+        return log_error_errno(EPERM,
+                "%s/%s belongs to another user, or others may write to it; refusing to trust it.", dir, name);
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+static int open_dirs(Runtime *r, const char *dir)
+{
     int e = make_folders(dir);
     if (e < 0)
         return log_error_errno(e, "Cannot create %s: %m", dir);
     _cleanup_close_ int parent = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (parent < 0)
         return log_error_errno(errno, "Cannot open %s: %m", dir);
-    if (mkdirat(parent, "direct", 0700) < 0 && errno != EEXIST)
-        return log_error_errno(errno, "Cannot create %s/direct: %m", dir);
-    _cleanup_close_ int fd = openat(parent, "direct", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return log_error_errno(errno, "Cannot open %s/direct: %m", dir);
-    if (st.st_uid != geteuid() || (st.st_mode & 0022) != 0)
-        return log_error_errno(EPERM,
-                "%s/direct belongs to another user, or others may write to it; refusing to trust it.", dir);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    e = open_private_dir(parent, dir, "direct", &r->state_dir_fd);
+    if (e < 0)
+        return e;
+    if (flock(r->state_dir_fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno == EWOULDBLOCK)
             return log_error_errno(EADDRINUSE, "Another dynapm-manager is already running in %s.", dir);
         return log_error_errno(errno, "Cannot lock %s/direct: %m", dir);
     }
-    r->state_dir_fd = TAKE_FD(fd);
-    return 0;
+    e = open_private_dir(parent, dir, "environment", &r->environments.dir_fd);
+    if (e < 0)
+        return e;
+    r->environments.path = r->environment_dir = text_format("%s/environment", dir);
+    return r->environment_dir ? 0 : log_oom();
 }
 
 static int bind_socket(Runtime *r, const char *dir)
@@ -103,7 +116,7 @@ int runtime_open(Runtime *r, const char *dir, int passed_fd)
         if (e < 0)
             return log_error_errno(e, "Cannot use the socket passed: %m");
     }
-    int e = open_state_dir(r, dir);
+    int e = open_dirs(r, dir);
     return e < 0 || passed_fd >= 0 ? e : bind_socket(r, dir);
 }
 
@@ -113,4 +126,6 @@ void runtime_close(Runtime *r)
         (void) unlink(r->own.un.sun_path);
     r->listen_fd = fd_close(r->listen_fd);
     r->state_dir_fd = fd_close(r->state_dir_fd);
+    r->environments.dir_fd = fd_close(r->environments.dir_fd);
+    r->environment_dir = mfree(r->environment_dir);
 }

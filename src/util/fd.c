@@ -3,6 +3,8 @@
 #include "util/fd.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,6 +56,32 @@ int fd_read_file(int fd, size_t max, char **ret, size_t *ret_len)
     *ret = TAKE_PTR(buf);
     *ret_len = len;
     return 0;
+}
+
+int fd_write_file(int dir_fd, const char *name, const char *text, size_t len)
+{
+    char temporary[NAME_MAX + 1];
+    int r = 0;
+
+    int n = snprintf(temporary, sizeof temporary, "%s~", name);
+    if (n < 0 || (size_t) n >= sizeof temporary)
+        return -ENAMETOOLONG;
+    _cleanup_close_ int fd = openat(
+            dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd < 0)
+        return -errno;
+    for (size_t at = 0; r == 0 && at < len;) {
+        ssize_t written = write(fd, text + at, len - at);
+        if (written > 0)
+            at += (size_t) written;
+        else if (written == 0 || errno != EINTR)
+            r = written == 0 ? -ENOSPC : -errno;
+    }
+    if (r == 0 && renameat(dir_fd, temporary, dir_fd, name) == 0)
+        return 0;
+    r = r ?: -errno;
+    (void) unlinkat(dir_fd, temporary, 0);
+    return r;
 }
 
 int memfd_new_sized(const char *name, size_t size)

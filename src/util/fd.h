@@ -19,6 +19,10 @@ int fd_adopt(int fd);
  * frees. Returns 0, -EFBIG when it is larger, or -errno. */
 int fd_read_file(int fd, size_t max, char **ret, size_t *ret_len);
 
+/* Writes a file of mode 0600 into a folder, whole or not at all: under the name NAME~ first, which then takes
+ * the place of what was there, so that a name should not end in '~'. Returns 0 or -errno. */
+int fd_write_file(int dir_fd, const char *name, const char *text, size_t len);
+
 /* Creates a zeroed memfd of `size` bytes, CLOEXEC, sealed against growing and shrinking (so that no peer can
  * make a reader of the mapping die by SIGBUS) and open for further seals. Returns the descriptor or -errno.
  * memfd_create(2). */

@@ -146,12 +146,14 @@ static void test_a_transient_unit_is_what_was_configured(void **state)
             .argv = (const char *const[]){"/bin/sh", "-c", "echo $HOME ${X} $$", NULL},
             .cwd = "/srv",
             .user = "someone",
-            .env = (char *const[]){(char *) "A=$B %n", NULL},
+            .environment_file = "/run/x",
             .limits = limits,
             .n_limits = 2,
             .start_timeout = USEC_INFINITY,
             .stop_timeout = 5};
-    bool command = false, user = false, group = false, memory = false, tasks = false, stop = false;
+    bool command = false, user = false, group = false, memory = false, tasks = false, stop = false,
+         environment = false;
+    int optional;
     sd_bus *bus;
     sd_bus_message *m = new_message(&bus);
     const char *key, *text;
@@ -170,6 +172,9 @@ static void test_a_transient_unit_is_what_was_configured(void **state)
         } else if (streq(key, "User")) {
             assert_true(sd_bus_message_read(m, "v", "s", &text) > 0);
             user = streq(text, "someone");
+        } else if (streq(key, "EnvironmentFiles")) {
+            assert_true(sd_bus_message_read(m, "v", "a(sb)", 1, &text, &optional) > 0);
+            environment = streq(text, "/run/x") && !optional;
         } else if (streq(key, "MemoryMax")) {
             assert_true(sd_bus_message_read(m, "v", "t", &u64) > 0);
             memory = u64 == 1048576;
@@ -183,7 +188,7 @@ static void test_a_transient_unit_is_what_was_configured(void **state)
         }
         assert_true(sd_bus_message_exit_container(m) > 0);
     }
-    assert_true(command && user && memory && tasks);
+    assert_true(command && user && memory && tasks && environment);
     assert_false(group || stop); /* not said */
     end(bus, m);
 }
