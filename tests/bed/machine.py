@@ -59,15 +59,13 @@ class Instance:
 
     def mark(self):
         """What was logged before is none of this test's business."""
-        self.since = time.time_ns() // 1000
+        self.since = f"--since=@{time.time():.6f}"  # --after-cursor= loses an entry where there are matches, too
 
     def journal(self, *matches):
         """The entries, each a dictionary of fields, oldest first; matches as journalctl takes them."""
         run("journalctl", "--sync")
-        # Not --after-cursor: with a match it leaves out the first entry that does.
-        said = self.run("journalctl", "--no-pager", "-q", "-a", "-o", "json", f"--since=@{self.since // 10**6}", *matches)
-        entries = map(json.loads, said.stdout.splitlines())
-        return [e for e in entries if int(e["__REALTIME_TIMESTAMP"]) >= self.since]
+        said = self.run("journalctl", "--no-pager", "-q", "-a", "-o", "json", self.since, *matches)
+        return [json.loads(line) for line in said.stdout.splitlines()]
 
     def messages(self, *matches):
         return [entry["MESSAGE"] for entry in self.journal(*matches)]
@@ -104,8 +102,16 @@ class Machine(Instance):
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="dynapm-bed-", dir="/var/lib"))
         self.folder.chmod(0o755)
-        self.outside, self.drop_in_folders, self.users = [], [], []
+        self.outside, self.drop_in_folders, self.unit_files, self.users = [], [], [], []
         super().__init__()
+
+    def wait_state(self, service, state, timeout=20):
+        """The first log entry of that transition since the test began."""
+        return self.wait_message(f" → {state} (", f"DYNAPM_SERVICE={service}", f"DYNAPM_STATE={state}", timeout=timeout)
+
+    def transitions(self, service):
+        """The states that it has come to since the test began."""
+        return [e["DYNAPM_STATE"] for e in self.journal(f"DYNAPM_SERVICE={service}") if "DYNAPM_STATE" in e]
 
     def app(self, app="hello.py", name="blog", kind="proxyOnly", env=None, unix=False, write=True, **config):
         """One of the integration tests' apps and its drop-in. Whoever runs it can write to its folder."""
@@ -124,6 +130,20 @@ class Machine(Instance):
             *(f"--setenv={k}={v}" for k, v in service.env.items()), *service.argv)
         wait_for(lambda: service.events("listening"), f"{service.name} listens")
         return unit
+
+    def unit_file(self, name, text):
+        """A unit that the administrator has written."""
+        path = Path("/run/systemd/system", name)
+        self.unit_files.append(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        self.systemctl("daemon-reload")
+
+    def unit_of(self, service, more="", name=None):
+        """The same for one of the integration tests' apps: a service of that name, NAME.service."""
+        env = "".join(f"Environment={k}={v}\n" for k, v in service.env.items())
+        self.unit_file(name or f"{service.name}.service",
+                       f"[Service]\n{env}ExecStart={' '.join(service.argv)}\n{more}")
 
     def configure_unit(self, unit, text):
         """Like `systemctl edit`."""
@@ -161,10 +181,13 @@ class Machine(Instance):
         self.systemctl("stop", *UNITS, "dynapm.slice", *self.outside, check=False)
         for folder in self.drop_in_folders:
             shutil.rmtree(folder, ignore_errors=True)
+        for path in self.unit_files:
+            self.systemctl("stop", path.name.replace("@.", "@*."), check=False)
+            path.unlink(missing_ok=True)
         for path in DROP_INS.glob("*"):
             path.unlink()
         Path("/etc/dynapm.json").unlink(missing_ok=True)
-        if self.drop_in_folders:
+        if self.drop_in_folders or self.unit_files:
             self.systemctl("daemon-reload")
         self.systemctl("reset-failed", check=False)
         shutil.rmtree(self.folder)

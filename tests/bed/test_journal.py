@@ -56,8 +56,11 @@ def test_the_managers_first_lines_are_there_before_any_gateway_has_attached(mach
 def test_a_service_has_its_lines_under_its_name(machine):
     fail_once(machine, "sick", "sore")
     machine.wait_message("sick: starting → failed", "DYNAPM_SERVICE=sick")
-    lines = machine.journal("DYNAPM_SERVICE=sick")
+    entries = machine.journal("DYNAPM_SERVICE=sick")
+    lines = [e for e in entries if e["SYSLOG_IDENTIFIER"] == "dynapm-manager"]
     assert all(entry["MESSAGE"].startswith("sick: ") for entry in lines)
+    # The rest is what systemd and the service itself say of and in its unit.
+    assert all("dynapm-sick.service" in (e.get("UNIT"), e.get("_SYSTEMD_UNIT")) for e in entries if e not in lines)
     states = [(e["DYNAPM_STATE_BEFORE"], e["DYNAPM_STATE"], e["MESSAGE_ID"]) for e in lines if "DYNAPM_STATE" in e]
     assert states[:2] == [("offline", "starting", STATE), ("starting", "failed", START_FAILED)]
 
