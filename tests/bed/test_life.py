@@ -132,3 +132,9 @@ def test_dbus_and_polkit_know_dynapm(machine):
     for action in ("org.dynapm1.manage-services", "org.dynapm1.reload"):
         said = run("pkaction", "--verbose", "--action-id", action).stdout
         assert "auth_admin_keep" in said, said
+
+
+def test_the_socket_does_not_need_its_address_to_be_there_at_boot(machine):
+    machine.configure_unit("dynapm.socket", "[Socket]\nListenStream=192.0.2.1:8080\n")
+    machine.enable()
+    assert machine.is_active("dynapm.socket")
