@@ -16,7 +16,6 @@ from harness.site import APPS, Service
 
 DROP_INS = Path("/etc/dynapm.d")
 UNITS = ["dynapm.socket", "dynapm.service", "dynapm-manager.socket", "dynapm-manager.service"]
-PROGRAMS = {"dynapm.service": "/usr/bin/dynapm", "dynapm-manager.service": "/usr/libexec/dynapm/dynapm-manager"}
 
 
 def run(*command, check=True, timeout=60, **kwargs):
@@ -25,6 +24,13 @@ def run(*command, check=True, timeout=60, **kwargs):
                        timeout=timeout, stdin=subprocess.DEVNULL, **kwargs)
     assert p.returncode == 0 or not check, f"{' '.join(map(str, command))}: status {p.returncode}\n{p.stdout}"
     return p
+
+
+def program(unit):
+    return run("systemctl", "show", "--value", "-p", "ExecStart", unit).stdout.partition("path=")[2].split()[0]
+
+
+PROGRAMS = {unit: program(unit) for unit in ("dynapm.service", "dynapm-manager.service")}
 
 
 class Instance:
@@ -102,6 +108,8 @@ class Machine(Instance):
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="dynapm-bed-", dir="/var/lib"))
         self.folder.chmod(0o755)
+        # The source may be where services' users cannot go.
+        self.apps = shutil.copytree(APPS, self.folder / "programs")
         self.outside, self.drop_in_folders, self.unit_files, self.users = [], [], [], []
         super().__init__()
 
@@ -114,10 +122,12 @@ class Machine(Instance):
         return [e["DYNAPM_STATE"] for e in self.journal(f"DYNAPM_SERVICE={service}") if "DYNAPM_STATE" in e]
 
     def app(self, app="hello.py", name="blog", kind="proxyOnly", env=None, unix=False, write=True, **config):
-        """One of the integration tests' apps and its drop-in. Whoever runs it can write to its folder."""
+        """One of the integration tests' apps and its drop-in. Whoever runs it can read it and write to its folder."""
         service = Service(self.folder, app, name, kind, env or {}, unix, config)
         service.folder.chmod(0o777)
-        service.argv[0] = "/usr/bin/python3" if app.endswith(".py") else service.argv[0]
+        service.argv[:] = [word.replace(str(APPS), str(self.apps)) for word in service.argv]
+        for key, line in service.config.get("commands", {}).items():
+            service.config["commands"][key] = line.replace(str(APPS), str(self.apps))
         if write:
             self.write(name, service.config)
         return service

@@ -2,6 +2,7 @@
 """The bed itself, run where it is somebody's machine: one that systemd has booted."""
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_however_it_is_ended_it_leaves_nothing_behind(machine, unchanged, number
     assert not process.alive(bed.pid)
 
 
-def test_who_is_not_root_is_told_so():
-    p = run("runuser", "-u", "nobody", "--", RUN, check=False)
+def test_who_is_not_root_is_told_so(machine):
+    script = shutil.copy(RUN, machine.folder)
+    p = run("runuser", "-u", "nobody", "--", script, check=False)
     assert p.returncode == 77 and p.stdout.splitlines()[-1].endswith("needs root")

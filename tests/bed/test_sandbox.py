@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from machine import run
+from machine import PROGRAMS, run
 
 SECRET = "tops3cret-4711"
 
@@ -65,7 +65,8 @@ def test_no_secret_gets_into_the_gateways_memory(machine):
     machine.write("safe", {
         "host": "safe.localhost", "base": "http://127.0.0.1:9", "env": {"TOKEN": f"{SECRET}-env"},
         "commands": {"start": f"false {SECRET}-start", "stop": f"true {SECRET}-stop", "check": f"false {SECRET}-check"}})
-    machine.write("safer", {"host": "safer.localhost", "base": "http://127.0.0.1:9", "exec": ["/bin/false", f"{SECRET}-exec"]})
+    machine.write("safer", {
+        "host": "safer.localhost", "base": "http://127.0.0.1:9", "exec": ["/bin/false", f"{SECRET}-exec"]})
     serve_once(machine)
     assert machine.curl("safe").status == machine.curl("safer").status == 503
     names = [f"{SECRET}-{what}" for what in ("env", "start", "stop", "check", "exec")]
@@ -89,11 +90,12 @@ def test_nothing_but_the_gateway_itself_can_be_executed_where_it_is(machine):
     pid = machine.main_pid("dynapm.service")
     shell = run("nsenter", "-t", pid, "-m", "--", "/bin/sh", "-c", "echo executed", check=False)
     assert "Permission denied" in shell.stdout and "executed" not in shell.stdout
-    assert run("nsenter", "-t", pid, "-m", "--", "/usr/bin/dynapm", "--version").stdout.startswith("dynapm ")
+    assert run("nsenter", "-t", pid, "-m", "--", PROGRAMS["dynapm.service"], "--version").stdout.startswith("dynapm ")
 
 
 def test_the_gateway_with_several_workers_works_in_its_sandbox(machine):
-    machine.configure_unit("dynapm.service", "[Service]\nExecStart=\nExecStart=/usr/bin/dynapm --workers=3\n")
+    command = f"{PROGRAMS['dynapm.service']} --workers=3"
+    machine.configure_unit("dynapm.service", f"[Service]\nExecStart=\nExecStart={command}\n")
     serve_once(machine)
     cgroup = Path("/sys/fs/cgroup" + machine.property("dynapm.service", "ControlGroup"))
     assert len((cgroup / "cgroup.procs").read_text().split()) == 4

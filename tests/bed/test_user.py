@@ -53,8 +53,9 @@ def test_her_journal_tells_the_whole_story(alice, notes):
     assert alice.messages("--user", "DYNAPM_SERVICE=notes", "DYNAPM_STATE=online")
 
 
-def test_it_sleeps_when_it_is_idle_and_wakes_again(machine, alice):
-    app = machine.app(name="notes", kind="exec", idleTimeout="200ms", write=False)
+@pytest.mark.parametrize("kind", ["exec", "commands"])
+def test_it_sleeps_when_it_is_idle_and_wakes_again(machine, alice, kind):
+    app = machine.app(name="notes", kind=kind, idleTimeout="200ms", write=False)
     alice.write("notes", app.config)
     alice.systemctl("start", "dynapm.socket")
     assert alice.curl("notes").status == 200
