@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
-/* Names of the API between the programs, spoken over a private AF_UNIX socket as peer-to-peer D-Bus. */
+/* Names of the API between the programs, spoken over a private AF_UNIX socket as peer-to-peer D-Bus; that of
+ * whoever looks after services is offered on the message bus too. */
 
 #define BUS_PATH "/org/dynapm1"
 #define BUS_GATEWAY_INTERFACE "org.dynapm1.Gateway"
@@ -34,11 +35,40 @@
  */
 #define BUS_IDLE "Idle"
 
+/* ── looking after services ──
+ *
+ * On BUS_PATH BUS_MANAGER_INTERFACE and org.freedesktop.DBus.ObjectManager; for each service an object below
+ * BUS_SERVICES_PATH, its name escaped as sd_bus_path_encode(3) does it, with BUS_SERVICE_INTERFACE. Times are
+ * CLOCK_REALTIME µs, 0 = never, UINT64_MAX = never will be; spans are µs.
+ *
+ * Looking is for everybody who gets in. What changes something, marked *, is for root and the manager's own
+ * user; on a message bus also for whom polkit lets have BUS_ACTION_MANAGE.
+ *
+ *   ListServices() → a(sssto): name, state, reason, since, object
+ *   GetService(s name) → (o object)
+ *   Start(s name) *, Restart(s name) *
+ *     Answered when it is online, or with BUS_ERROR_START_FAILED and a sentence that says why it is not. Do
+ * not wait for a back-off; a restart keeps the requests that wait. Stop(s name) * Stops it whatever is open;
+ * answered when it is offline. The next request starts it again. Wake(s name) * → (b online, s why, u
+ * retry_after_seconds) As a request would, back-off included. Check() * → (u services, a(suuss) problems:
+ * file, line, column, JSON path, message) Looks at the configuration as it is on disk now, without using it.
+ *   Subscribe()
+ *     From now on this private connection gets signals; on a message bus they come without.
+ *   signal StateChanged(s name, o object, s state, s before, s reason) */
+#define BUS_NAME "org.dynapm1"
+#define BUS_MANAGER_INTERFACE "org.dynapm1.Manager"
+#define BUS_SERVICE_INTERFACE "org.dynapm1.Service"
+#define BUS_SERVICES_PATH "/org/dynapm1/service"
+#define BUS_ACTION_MANAGE "org.dynapm1.manage-services"
+
+#define BUS_ERROR_NO_SUCH_SERVICE "org.dynapm1.Error.NoSuchService"
+#define BUS_ERROR_START_FAILED "org.dynapm1.Error.StartFailed"
+
 /* Errors of these methods, beside org.freedesktop.DBus.Error.InvalidArgs. */
 #define BUS_ERROR_VERSION "org.dynapm1.Error.Version"          /* Attach: another version is spoken here */
 #define BUS_ERROR_NOT_ATTACHED "org.dynapm1.Error.NotAttached" /* Attach comes first, and once */
 #define BUS_ERROR_NO_SUCH_SLOT "org.dynapm1.Error.NoSuchSlot"  /* no service has it */
-#define BUS_ERROR_TOO_MANY "org.dynapm1.Error.TooMany"         /* of calls that wait, of attached gateways */
+#define BUS_ERROR_TOO_MANY "org.dynapm1.Error.TooMany"         /* of calls that wait */
 #define BUS_ERROR_SHUTTING_DOWN "org.dynapm1.Error.ShuttingDown"
 
 /* The manager's private socket below its runtime folder (/run/dynapm, $XDG_RUNTIME_DIR/dynapm). */

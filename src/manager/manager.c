@@ -33,6 +33,12 @@ Service *manager_service(const Manager *m, uint32_t slot)
     return slot < m->n_services ? m->services[slot] : NULL;
 }
 
+Service *manager_find(const Manager *m, const char *name)
+{
+    uint32_t slot;
+    return slots_find(&m->slots, name, &slot) ? manager_service(m, slot) : NULL;
+}
+
 /* ── what all services do together ── */
 
 char *manager_describe(const Manager *m)
@@ -123,8 +129,12 @@ static void publish_state(Manager *m, const Service *s)
 static void on_state_changed(
         Service *s, ServiceState from, ServiceState to, const char *reason, void *userdata)
 {
-    publish_state(userdata, s);
-    report_soon(userdata);
+    Manager *m = userdata;
+
+    publish_state(m, s);
+    controls_state_changed(m, s, from, to, reason);
+    operations_state_changed(&m->operations, s);
+    report_soon(m);
 }
 
 static void on_recovered(Service *s, void *userdata)
@@ -275,6 +285,7 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
             .runtime = RUNTIME_NULL,
             .status_fd = -EBADF,
             .gateway_uid = options->gateway_uid,
+            .paths = options->config,
     };
     int r = runtime_open(&m->runtime, options->runtime_dir, options->listen_fd);
     if (r < 0)

@@ -11,7 +11,9 @@
 #include "backend/systemd-command.h"
 #include "config/config.h"
 #include "manager/activity.h"
+#include "manager/control.h"
 #include "manager/listeners.h"
+#include "manager/operations.h"
 #include "manager/peers.h"
 #include "manager/publish.h"
 #include "manager/recovery.h"
@@ -46,6 +48,7 @@ typedef struct Manager {
     SystemdRunner systemd_commands;
     uid_t gateway_uid;
     ServiceHost host;
+    ConfigPaths paths; /* the options' */
     Config *config;
 
     Slots slots;
@@ -60,6 +63,8 @@ typedef struct Manager {
     Listeners *listeners;
     Publication *publications[2]; /* without and with the configuration's own listeners; made at first use */
     Peers peers;
+    Control *controls; /* a list, of all connections */
+    Operations operations;
 
     sd_event_source *report; /* tells what has changed once a turn of the loop */
     char *reported;          /* what STATUS= said last */
@@ -85,6 +90,9 @@ void manager_exit(Manager *m, int status);
 
 /* The service of a slot, NULL where there is none. The slot may be anything. */
 Service *manager_service(const Manager *m, uint32_t slot);
+
+/* The service of a name, NULL where there is none. */
+Service *manager_find(const Manager *m, const char *name);
 
 /* The publication for a gateway, made at first use. Returns 0 or -errno. */
 int manager_publication(Manager *m, bool main_listeners, const Publication **ret);

@@ -33,6 +33,7 @@ struct Peer {
     void *userdata;
     sd_bus *bus;
     sd_bus_slot *filter, *methods, *disconnected;
+    Control *control;
     const ActivityTable *activity;  /* NULL until attached */
     const Publication *publication; /* what it was given; the manager's */
     PendingWake *wakes;
@@ -75,6 +76,7 @@ Peer *peer_free(Peer *p)
         log_info("Gateway of process %d has left.", (int) p->pid);
         activity_remove(&p->manager->activity, p->activity, on_ended, p->manager);
     }
+    control_free(p->control);
     sd_bus_slot_unref(p->filter);
     sd_bus_slot_unref(p->methods);
     sd_bus_slot_unref(p->disconnected);
@@ -100,13 +102,14 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
     int fd = sd_bus_get_fd(p->bus);
     if (fd >= 0) { /* else it is closing already */
-        log_warning("Gateway of process %d does not read its answers, dropping it.", (int) p->pid);
+        log_warning("Process %d does not read its answers, dropping it.", (int) p->pid);
         (void) shutdown(fd, SHUT_RDWR);
     }
     return fd >= 0;
 }
 
-int peer_new(Manager *m, int fd, pid_t pid, void (*gone)(Peer *p, void *userdata), void *userdata, Peer **ret)
+int peer_new(Manager *m, int fd, const struct ucred *who, void (*gone)(Peer *p, void *userdata),
+        void *userdata, Peer **ret)
 {
     _cleanup_close_ int owned = fd;
     sd_id128_t id;
@@ -115,9 +118,9 @@ int peer_new(Manager *m, int fd, pid_t pid, void (*gone)(Peer *p, void *userdata
     _cleanup_(peer_freep) Peer *p = new0(Peer, 1);
     if (!p)
         return -ENOMEM;
-    *p = (Peer){.manager = m, .pid = pid, .gone = gone, .userdata = userdata};
+    *p = (Peer){.manager = m, .pid = who->pid, .gone = gone, .userdata = userdata};
     if ((r = sd_id128_randomize(&id)) < 0 || (r = sd_bus_new(&p->bus)) < 0 ||
-            (r = sd_bus_set_description(p->bus, "gateway")) < 0 ||
+            (r = sd_bus_set_description(p->bus, "private")) < 0 ||
             (r = sd_bus_set_fd(p->bus, owned, owned)) < 0)
         return r;
     TAKE_FD(owned);
@@ -126,6 +129,7 @@ int peer_new(Manager *m, int fd, pid_t pid, void (*gone)(Peer *p, void *userdata
             (r = sd_bus_set_trusted(p->bus, true)) < 0 || (r = sd_bus_negotiate_fds(p->bus, true)) < 0 ||
             (r = sd_bus_add_filter(p->bus, &p->filter, on_message, p)) < 0 ||
             (r = manager_bus_register(p->bus, p, &p->methods)) < 0 ||
+            (r = control_new(m, p->bus, who, &p->control)) < 0 ||
             (r = sd_bus_match_signal(p->bus, &p->disconnected, NULL, "/org/freedesktop/DBus/Local",
                      "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, p)) < 0 ||
             (r = sd_bus_start(p->bus)) < 0 ||
@@ -147,6 +151,11 @@ int peer_attach(Peer *p, uint32_t version, bool main_listeners, const Publicatio
                 "version %u is spoken here, the gateway speaks version %u", BUS_ATTACH_VERSION, version);
     if (p->activity)
         return sd_bus_error_set(error, BUS_ERROR_NOT_ATTACHED, "this connection is attached already");
+    if (p->manager->activity.n_tables >= GATEWAYS_MAX) { /* it will come back */
+        log_warning("%u gateways are attached already, sending process %d away.", GATEWAYS_MAX, (int) p->pid);
+        (void) shutdown(sd_bus_get_fd(p->bus), SHUT_RDWR);
+        return -ECONNRESET;
+    }
     int r = manager_publication(p->manager, main_listeners, &publication);
     if (r < 0)
         return log_error_errno(r, "Cannot make the gateway's route image: %m");

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
-/* One gateway worker's connection: what it was given when it attached, and the wakes it waits for. */
+/* A private connection. Of a gateway's worker: what it was given when it attached, and the wakes it waits
+ * for. Of whoever looks after services: nothing but the API of control.h, which all of them have. */
 
+#include <sys/socket.h>
 #include <systemd/sd-bus.h>
 
 #include "manager/manager.h"
 
 typedef struct Peer Peer;
 
-/* Takes `fd`, a connection just accepted, in any case. `gone` is called when the other side has left or is
- * not to be borne any longer; it frees the peer. Returns 0 or -errno. */
-int peer_new(
-        Manager *m, int fd, pid_t pid, void (*gone)(Peer *p, void *userdata), void *userdata, Peer **ret);
+/* Takes `fd`, a connection just accepted of `who`, in any case. `gone` is called when the other side has left
+ * or is not to be borne any longer; it frees the peer. Returns 0 or -errno. */
+int peer_new(Manager *m, int fd, const struct ucred *who, void (*gone)(Peer *p, void *userdata),
+        void *userdata, Peer **ret);
 /* Wakes that wait are forgotten, its activity is counted out. */
 Peer *peer_free(Peer *p);
 DEFINE_CLEANUP(Peer *, peer_free)

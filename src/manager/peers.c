@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 
-/* Who may attach: root, whoever runs the manager, and the gateways' user; the kernel says who it is
- * (SO_PEERCRED), so that nothing that the other side sends is read before. At most GATEWAYS_MAX at a time:
- * one more is let go at once and will try again. When descriptors run out the door closes for a moment
- * instead of spinning on it. */
+/* Who may come in: root, whoever runs the manager, and the gateways' user; the kernel says who it is
+ * (SO_PEERCRED), so that nothing that the other side sends is read before. At most so many at a time, and the
+ * gateways' user cannot take all the room: one more is let go at once and will try again. When descriptors
+ * run out the door closes for a moment instead of spinning on it. */
 
 #include "manager/peers.h"
 
@@ -32,10 +32,12 @@ static void on_gone(Peer *peer, void *userdata)
     peer_free(peer);
 }
 
-static bool may_attach(const Peers *p, uid_t uid)
+/* How many may be there before this one is too many; 0: none of its kind may. */
+static size_t room_for(const Peers *p, uid_t uid)
 {
-    return uid == 0 || uid == geteuid() ||
-           (p->manager->gateway_uid != (uid_t) -1 && uid == p->manager->gateway_uid);
+    if (uid == 0 || uid == geteuid())
+        return PEERS_MAX;
+    return p->manager->gateway_uid != (uid_t) -1 && uid == p->manager->gateway_uid ? GATEWAYS_MAX : 0;
 }
 
 static void let_in(Peers *p, int fd)
@@ -49,16 +51,16 @@ static void let_in(Peers *p, int fd)
         log_warning_errno(errno, "Cannot find out who connects, sending it away: %m");
         return;
     }
-    if (!may_attach(p, cred.uid)) {
+    size_t room = room_for(p, cred.uid);
+    if (room == 0) {
         log_warning("Process %d of user %u may not attach, sending it away.", (int) cred.pid, cred.uid);
         return;
     }
-    if (p->n >= GATEWAYS_MAX) {
-        log_warning(
-                "%u gateways are connected already, sending process %d away.", GATEWAYS_MAX, (int) cred.pid);
+    if (p->n >= room) {
+        log_warning("%zu connections are open already, sending process %d away.", p->n, (int) cred.pid);
         return;
     }
-    int r = peer_new(p->manager, TAKE_FD(owned), cred.pid, on_gone, p, &peer);
+    int r = peer_new(p->manager, TAKE_FD(owned), &cred, on_gone, p, &peer);
     if (r < 0) {
         log_warning_errno(r, "Cannot talk to process %d: %m", (int) cred.pid);
         return;

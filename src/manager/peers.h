@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
-/* The manager's door: accepts gateways on its socket and keeps those that are connected. */
+/* The manager's door: accepts connections on its socket, gateways' and others', and keeps those that are
+ * there. */
 
 #include <systemd/sd-event.h>
 
@@ -10,11 +11,14 @@
 typedef struct Manager Manager;
 typedef struct Peer Peer;
 
+/* Room for as many of those who look after services as for gateways: neither can lock the other out. */
+#define PEERS_MAX (2 * GATEWAYS_MAX)
+
 typedef struct Peers {
     Manager *manager;
     int listen_fd; /* borrowed */
     sd_event_source *accept, *pause;
-    Peer *peers[GATEWAYS_MAX];
+    Peer *peers[PEERS_MAX];
     size_t n;
 } Peers;
 

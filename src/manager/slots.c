@@ -13,15 +13,25 @@ void slots_done(Slots *s)
     index_done(&s->index);
 }
 
-int slots_get(Slots *s, const char *name, uint32_t *ret)
+static uint64_t hash_name(const char *name)
 {
-    uint64_t hash = route_hash_host(name, strlen(name));
+    return route_hash_host(name, strlen(name));
+}
 
-    for (uint32_t at = index_first(&s->index, hash); at != 0; at = index_next(&s->index, at))
+bool slots_find(const Slots *s, const char *name, uint32_t *ret)
+{
+    for (uint32_t at = index_first(&s->index, hash_name(name)); at != 0; at = index_next(&s->index, at))
         if (streq(*AT(char *, &s->names, at - 1), name)) {
             *ret = at - 1;
-            return 0;
+            return true;
         }
+    return false;
+}
+
+int slots_get(Slots *s, const char *name, uint32_t *ret)
+{
+    if (slots_find(s, name, ret))
+        return 0;
     if (s->names.n >= SLOTS_MAX)
         return -ENOSPC;
     char *copy = strdup(name);
@@ -32,5 +42,5 @@ int slots_get(Slots *s, const char *name, uint32_t *ret)
     }
     *place = copy;
     *ret = (uint32_t) s->names.n - 1;
-    return index_add(&s->index, hash);
+    return index_add(&s->index, hash_name(name));
 }

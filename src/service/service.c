@@ -182,7 +182,9 @@ void service_status(Service *s, ServiceStatus *ret)
             .reason = s->reason ?: "",
             .since = s->since,
             .wake_reason = s->wake_reason ?: "",
-            .failure = s->failure ?: s->unsupported ?: "",
+            .failure = s->state == SERVICE_ONLINE || s->state == SERVICE_STARTING ? ""
+                       : s->failure                                               ? s->failure
+                                                                                  : s->unsupported ?: "",
             .retry_at = s->state == SERVICE_FAILED ? s->backoff_until : 0,
             .idle_deadline = idle_deadline(s),
             .n_starts = s->n_starts,

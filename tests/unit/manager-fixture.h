@@ -25,7 +25,8 @@
 #include "util/text.h"
 
 typedef struct Fixture {
-    char dir[32];
+    char dir[32], conf[48], run[48], global[48];
+    const char *dirs[2];
     sd_event *event;
     Manager *manager;
 } Fixture;
@@ -92,8 +93,11 @@ static void fixture_init(Fixture *f)
 {
     *f = (Fixture){.dir = "/tmp/test-manager-XXXXXX"};
     assert_non_null(mkdtemp(f->dir));
-    _cleanup_free_ char *conf = text_format("%s/conf", f->dir);
-    assert_int_equal(mkdir(conf, 0755), 0);
+    snprintf(f->conf, sizeof f->conf, "%s/conf", f->dir);
+    snprintf(f->run, sizeof f->run, "%s/run", f->dir);
+    snprintf(f->global, sizeof f->global, "%s/dynapm.json", f->dir);
+    f->dirs[0] = f->conf;
+    assert_int_equal(mkdir(f->conf, 0755), 0);
 }
 
 static void fixture_config(Fixture *f, const char *name, const char *json)
@@ -116,15 +120,11 @@ static inline uint16_t fixture_service(Fixture *f, const char *name, const char 
 
 static int fixture_try(Fixture *f)
 {
-    _cleanup_free_ char *conf = text_format("%s/conf", f->dir), *run = text_format("%s/run", f->dir);
-    _cleanup_free_ char *global = text_format("%s/dynapm.json", f->dir);
-    const char *dirs[] = {conf, NULL};
-
     assert_int_equal(sd_event_new(&f->event), 0);
     return manager_new(f->event,
             &(ManagerOptions){
-                    .config = {.dirs = dirs, .global = global},
-                    .runtime_dir = run,
+                    .config = {.dirs = f->dirs, .global = f->global},
+                    .runtime_dir = f->run,
                     .listen_fd = -EBADF,
                     .gateway_uid = (uid_t) -1,
             },
@@ -178,7 +178,7 @@ static int on_gateway_disconnected(sd_bus_message *m, void *userdata, sd_bus_err
     return 0;
 }
 
-static int fixture_connect(Fixture *f)
+static inline int fixture_connect(Fixture *f)
 {
     _cleanup_free_ char *path = text_format("%s/run/" MANAGER_SOCKET_NAME, f->dir);
     SocketAddress a;
@@ -189,7 +189,7 @@ static int fixture_connect(Fixture *f)
     return fd;
 }
 
-static void gateway_init(Gateway *g, Fixture *f)
+static inline void gateway_init(Gateway *g, Fixture *f)
 {
     *g = (Gateway){.fixture = f};
     int fd = fixture_connect(f);
@@ -202,7 +202,7 @@ static void gateway_init(Gateway *g, Fixture *f)
                         on_gateway_disconnected, g) >= 0);
 }
 
-static void gateway_done(Gateway *g)
+static inline void gateway_done(Gateway *g)
 {
     g->bus = sd_bus_close_unref(g->bus);
     status_table_unmap(g->status);
@@ -241,7 +241,7 @@ static inline void expect_error(Gateway *g, Call *c, const char *name)
     call_done(c);
 }
 
-static void gateway_read_listeners(Gateway *g, sd_bus_message *m)
+static inline void gateway_read_listeners(Gateway *g, sd_bus_message *m)
 {
     int fd;
 
@@ -253,7 +253,7 @@ static void gateway_read_listeners(Gateway *g, sd_bus_message *m)
 }
 
 /* Attaches and maps everything. */
-static void gateway_attach(Gateway *g, bool main_listeners)
+static inline void gateway_attach(Gateway *g, bool main_listeners)
 {
     int status_fd, activity_fd, routes_fd;
     Call c;

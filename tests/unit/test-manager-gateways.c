@@ -323,7 +323,9 @@ static void what_is_no_d_bus_is_cut_off_and_others_are_served(void **state)
 static void there_is_room_for_so_many_gateways_and_then_for_the_next(void **state)
 {
     static Gateway gateways[GATEWAYS_MAX], more;
+    Gateway operator;
     Fixture f;
+    Call c;
 
     fixture_init(&f);
     fixture_service(&f, "blog", "");
@@ -333,8 +335,20 @@ static void there_is_room_for_so_many_gateways_and_then_for_the_next(void **stat
         gateway_attach(&gateways[i], false);
     }
     gateway_init(&more, &f);
+    gateway_call(&more, &c, BUS_ATTACH, "ub", BUS_ATTACH_VERSION, 0);
     run_until(&f, more.disconnected);
+    call_done(&c);
     gateway_done(&more);
+
+    /* Who looks after services gets in nevertheless. */
+    gateway_init(&operator, & f);
+    assert_true(sd_bus_call_method_async(operator.bus, &c.slot, NULL, BUS_PATH, BUS_MANAGER_INTERFACE,
+                        "ListServices", on_reply, &c, NULL) >= 0);
+    run_until(&f, c.reply);
+    assert_null(sd_bus_message_get_error(c.reply));
+    call_done(&c);
+    gateway_done(&operator);
+    run_until(&f, f.manager->peers.n == GATEWAYS_MAX);
 
     gateway_done(&gateways[7]);
     run_until(&f, f.manager->peers.n == GATEWAYS_MAX - 1);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* Between control.c (connections and signals), access.c (who may), calls.c (answers that take time), and the
+ * two that are D-Bus and nothing else: control-manager.c, control-service.c. */
+
+#include "manager/control.h"
+#include "manager/manager.h"
+
+/* What one connection may have under way, each. */
+#define CALLS_MAX 256U
+
+struct Control {
+    Manager *manager;
+    Control *prev, *next; /* in the manager's list */
+    sd_bus *bus;
+    bool is_private;   /* `peer` is who calls, and nobody else can */
+    struct ucred peer; /* of a private one */
+    bool subscribed;   /* a private one wants signals */
+    sd_bus_slot *manager_methods, *services, *enumerator, *objects;
+    struct Call *calls; /* that wait for an operation */
+    unsigned n_calls;
+    struct Inquiry *inquiries; /* calls of which it is being found out whether they may */
+    unsigned n_inquiries;
+    struct ServiceView *view; /* scratch of control-service.c */
+};
+
+/* ── access.c ── */
+
+typedef struct Caller {
+    uid_t uid;
+    pid_t pid; /* 0: not known */
+} Caller;
+
+/* Does what was called; an sd-bus method handler with the caller found out. */
+typedef int (*AccessThen)(Control *c, sd_bus_message *m, const Caller *caller, sd_bus_error *error);
+
+/* Calls `then`, now or later, if the caller may; answers with an error if not. As sd-bus wants it from a
+ * method's handler: returns 1, or < 0 and the error. */
+int access_require(Control *c, sd_bus_message *m, AccessThen then, sd_bus_error *error);
+/* Forgets all that is being found out. */
+void access_forget(Control *c);
+
+/* ── calls.c ── */
+
+/* Begins an operation on the service that the call names, and answers when it is through. */
+int call_begin(Control *c, sd_bus_message *m, OperationKind kind, const Caller *caller, sd_bus_error *error);
+void calls_forget(Control *c);
+
+/* ── the interfaces ── */
+
+int control_manager_register(Control *c);
+int control_service_register(Control *c);
+/* The object of a service, fresh memory that the caller frees; NULL: out of memory. */
+char *control_service_path(const Service *s);
+/* Tells the connection of the properties that go with a state. */
+int control_service_emit(Control *c, const char *path);
+
+/* A moment of CLOCK_MONOTONIC as one of CLOCK_REALTIME; 0 and USEC_INFINITY stay. */
+usec_t control_realtime(usec_t monotonic);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: ISC */
+
+/* Which connections there are, and the signals that go out on them. A private connection gets none unless it
+ * asks for them: most of them are gateways', which have the tables. One that asks and then does not read is
+ * cut off before we keep too much for it. */
+
+#include "manager/control-internal.h"
+
+#include "ipc/bus.h"
+#include "util/log.h"
+
+#define UNREAD_SIGNALS_MAX 8192
+
+usec_t control_realtime(usec_t monotonic)
+{
+    struct timespec ts;
+
+    if (monotonic == 0 || monotonic == USEC_INFINITY)
+        return monotonic;
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+    usec_t real = (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000, now = now_monotonic();
+    return monotonic > now ? usec_add(real, monotonic - now) : usec_sub(real, now - monotonic);
+}
+
+int control_new(Manager *m, sd_bus *bus, const struct ucred *peer, Control **ret)
+{
+    _cleanup_(control_freep) Control *c = new0(Control, 1);
+    int r;
+
+    if (!c)
+        return -ENOMEM;
+    *c = (Control){.manager = m, .bus = bus, .is_private = peer, .next = m->controls};
+    if (peer)
+        c->peer = *peer;
+    if (c->next)
+        c->next->prev = c;
+    m->controls = c;
+    if ((r = control_manager_register(c)) < 0 || (r = control_service_register(c)) < 0 ||
+            (r = sd_bus_add_object_manager(bus, &c->objects, BUS_PATH)) < 0)
+        return r;
+    *ret = TAKE_PTR(c);
+    return 0;
+}
+
+Control *control_free(Control *c)
+{
+    if (!c)
+        return NULL;
+    calls_forget(c);
+    access_forget(c);
+    sd_bus_slot_unref(c->objects);
+    sd_bus_slot_unref(c->enumerator);
+    sd_bus_slot_unref(c->services);
+    sd_bus_slot_unref(c->manager_methods);
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        c->manager->controls = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    free(c->view);
+    return mfree(c);
+}
+
+static bool wants_signals(const Control *c)
+{
+    uint64_t n;
+
+    if (!c->is_private)
+        return true;
+    if (!c->subscribed || sd_bus_get_n_queued_write(c->bus, &n) < 0)
+        return false;
+    if (n <= UNREAD_SIGNALS_MAX)
+        return true;
+    int fd = sd_bus_get_fd(c->bus);
+    if (fd >= 0) { /* else it is closing already */
+        log_warning("Process %d does not read the signals that it wants, dropping it.", (int) c->peer.pid);
+        (void) shutdown(fd, SHUT_RDWR);
+    }
+    return false;
+}
+
+void controls_state_changed(
+        Manager *m, const Service *s, ServiceState from, ServiceState to, const char *reason)
+{
+    _cleanup_free_ char *path = NULL;
+
+    for (Control *c = m->controls; c; c = c->next) {
+        if (!wants_signals(c))
+            continue;
+        if (!path)
+            path = control_service_path(s);
+        int r = path ? sd_bus_emit_signal(c->bus, BUS_PATH, BUS_MANAGER_INTERFACE, "StateChanged", "sosss",
+                               service_name(s), path, service_state_to_string(to),
+                               service_state_to_string(from), reason)
+                     : -ENOMEM;
+        if (r >= 0)
+            r = control_service_emit(c, path);
+        if (r < 0)
+            log_debug_errno(r, "Cannot tell of a change of state: %m");
+    }
+}

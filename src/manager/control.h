@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* The API of whoever looks after services (ipc/bus.h), offered on one connection: a gateway's or dynapmctl's
+ * private one, or a message bus. Only this folder's control-*.c see what is in it. */
+
+#include <sys/socket.h>
+#include <systemd/sd-bus.h>
+
+#include "service/service.h"
+
+typedef struct Manager Manager;
+typedef struct Control Control;
+
+/* Offers it on `bus`, which must outlive it and be attached to the manager's loop. `peer`: who is at the
+ * other end of a private connection, as the kernel says; NULL: a message bus, with many callers, each of whom
+ * is found out about. Returns 0 or -errno. */
+int control_new(Manager *m, sd_bus *bus, const struct ucred *peer, Control **ret);
+/* Whoever waits for an answer gets none. */
+Control *control_free(Control *c);
+DEFINE_CLEANUP(Control *, control_free)
+
+/* Tells all who want to know. */
+void controls_state_changed(
+        Manager *m, const Service *s, ServiceState from, ServiceState to, const char *reason);
