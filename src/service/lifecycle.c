@@ -40,6 +40,7 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
 {
     ServiceState from = s->state;
     char *copy = strdup(reason);
+    usec_t now = now_monotonic();
     char state_field[64], from_field[64];
     const char *fields[] = {state_field, from_field,
             to == SERVICE_FAILED ? MESSAGE_START_FAILED : MESSAGE_SERVICE_STATE, NULL};
@@ -53,9 +54,9 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
     if (from == SERVICE_ONLINE || from == SERVICE_STOPPING)
         idle_disarm(s);
     if (from == SERVICE_ONLINE)
-        s->uptime += now_monotonic() - s->since;
+        s->uptime += now - s->since;
     if (from == SERVICE_STOPPING && to == SERVICE_ONLINE) /* taken back: it counts on from the same moment */
-        s->uptime -= MIN(s->uptime, now_monotonic() - s->since);
+        s->uptime -= MIN(s->uptime, now - s->since);
     if (from == SERVICE_FAILED)
         event_disarm(s->backoff_timer);
     if (to == SERVICE_ONLINE && from != SERVICE_STOPPING && ++s->epoch == 0)
@@ -65,7 +66,7 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
     free(s->reason);
     s->reason = copy;
     if (!(from == SERVICE_STOPPING && to == SERVICE_ONLINE))
-        s->since = now_monotonic();
+        s->since = now;
     snprintf(state_field, sizeof state_field, "DYNAPM_STATE=%s", service_state_to_string(to));
     snprintf(from_field, sizeof from_field, "DYNAPM_STATE_BEFORE=%s", service_state_to_string(from));
     log_full(to == SERVICE_FAILED ? LOG_ERR : LOG_INFO, 0, service_name(s), fields, "%s → %s (%s)",
