@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* What the verbs of dynapmctl share: what was asked for, and how to say things to people. A verb returns the
+ * program's exit status, and has said what went wrong. */
+
+#include <systemd/sd-bus.h>
+
+#include "util/macro.h"
+
+/* As systemctl(1) has them. */
+typedef enum CtlStatus {
+    CTL_OK = 0,
+    CTL_FAILURE = 1,
+    CTL_USAGE = 2,
+    CTL_NOT_ONLINE = 3,    /* status: it does not run */
+    CTL_UNKNOWN = 4,       /* status, why, cat: there is no such service */
+    CTL_NOT_SUPPORTED = 3, /* start, stop, restart, as below */
+    CTL_NO_PERMISSION = 4,
+    CTL_NOT_INSTALLED = 5, /* there is no such service */
+} CtlStatus;
+
+typedef struct CtlOptions {
+    const char *runtime_dir;  /* NULL: the usual one */
+    const char **config_dirs; /* NULL-terminated; NULL: the usual ones */
+    const char *config;       /* file of global settings; NULL: the usual one */
+    bool user;
+    bool json;
+    bool no_legend;
+    bool follow;
+    int lines; /* of the journal; < 0: not said */
+} CtlOptions;
+
+/* ── saying things ── */
+
+/* A line on stderr, "dynapmctl: …". Returns CTL_FAILURE. */
+int ctl_error(const char *format, ...) _printf_(1, 2);
+int ctl_oom(void);
+
+typedef enum Colour { COLOUR_NONE, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_RED, COLOUR_GREY, COLOUR_BOLD } Colour;
+/* Escape sequences, "" where stdout is no terminal or NO_COLOR is set (no-color.org). */
+const char *colour_on(Colour c);
+const char *colour_off(void);
+Colour colour_of_state(const char *state);
+
+/* ── the manager ── */
+
+/* Connects to the manager's private socket or, where that is closed to us, to the system bus. 0, or -errno
+ * and it has said why not. The caller unrefs *ret. */
+int ctl_connect(const CtlOptions *options, sd_bus **ret);
+/* The same, without a word. */
+int ctl_connect_quietly(const CtlOptions *options, sd_bus **ret);
+
+/* ── verbs; `names` is NULL-terminated ── */
+
+int ctl_list(const CtlOptions *options, char **names);
+int ctl_status(const CtlOptions *options, char **names);
+int ctl_why(const CtlOptions *options, char **names);
+int ctl_start(const CtlOptions *options, char **names);
+int ctl_stop(const CtlOptions *options, char **names);
+int ctl_restart(const CtlOptions *options, char **names);
+int ctl_check(const CtlOptions *options, char **files);
+int ctl_cat(const CtlOptions *options, char **names);
+int ctl_logs(const CtlOptions *options, char **names);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* Configuration from files, as the manager would read them. */
+
+#include "config/config.h"
+#include "ctl/ctl.h"
+
+/* All that the manager would read. Returns CTL_OK, or another status and it has said why; problems are in
+ * *ret, which the caller unrefs. */
+int ctl_load_config(const CtlOptions *options, Config **ret);
+
+/* One more file into `config`, whatever kind of file it is. 0 or -errno. */
+int ctl_parse_file(Config *config, const char *path);
