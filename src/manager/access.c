@@ -30,6 +30,11 @@ static bool is_trusted(uid_t uid)
     return uid == 0 || uid == geteuid();
 }
 
+bool control_may_change(const Control *c)
+{
+    return c->is_private && is_trusted(c->peer.uid);
+}
+
 static void inquiry_free(Inquiry *q)
 {
     if (q->prev)
@@ -155,7 +160,7 @@ int access_require(Control *c, sd_bus_message *m, AccessThen then, sd_bus_error 
 {
     if (c->is_private) {
         Caller caller = {.uid = c->peer.uid, .pid = c->peer.pid};
-        if (!is_trusted(caller.uid))
+        if (!control_may_change(c))
             return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, NOT_ALLOWED);
         return then(c, m, &caller, error);
     }

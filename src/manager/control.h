@@ -20,6 +20,9 @@ int control_new(Manager *m, sd_bus *bus, const struct ucred *peer, Control **ret
 Control *control_free(Control *c);
 DEFINE_CLEANUP(Control *, control_free)
 
+/* May they change something who are at the other end of a private connection? */
+bool control_may_change(const Control *c);
+
 /* Tells all who want to know. */
 void controls_state_changed(
         Manager *m, const Service *s, ServiceState from, ServiceState to, const char *reason);

@@ -17,6 +17,7 @@
 
 #define WAKES_MAX SLOTS_MAX /* a gateway asks once a service, however many requests wait */
 #define UNREAD_ANSWERS_MAX (2 * SLOTS_MAX)
+#define UNREAD_LOOKS_MAX 8
 #define REASON_MAX 256
 
 typedef struct PendingWake {
@@ -91,6 +92,16 @@ static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *erro
     return 0;
 }
 
+/* How many answers may lie unread when this message is let in. Those about all services are large: who is not
+ * trusted anyway does not get many of them at a time. */
+static uint64_t unread_max(const Peer *p, sd_bus_message *m)
+{
+    const char *interface = sd_bus_message_get_interface(m);
+    bool looks = sd_bus_message_is_method_call(m, NULL, NULL) > 0 &&
+                 !(interface && streq(interface, BUS_GATEWAY_INTERFACE));
+    return looks && !control_may_change(p->control) ? UNREAD_LOOKS_MAX : UNREAD_ANSWERS_MAX;
+}
+
 /* Sees every message first. A peer that goes on asking without reading the answers would have us keep them
  * all: its connection is cut, of which we then hear as of any other end. */
 static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -98,7 +109,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
     Peer *p = userdata;
     uint64_t n;
 
-    if (sd_bus_get_n_queued_write(p->bus, &n) < 0 || n <= UNREAD_ANSWERS_MAX)
+    if (sd_bus_get_n_queued_write(p->bus, &n) < 0 || n <= unread_max(p, m))
         return 0;
     int fd = sd_bus_get_fd(p->bus);
     if (fd >= 0) { /* else it is closing already */

@@ -5,6 +5,10 @@
 
 #include "tests/unit/control-fixture.h"
 
+#include <sys/wait.h>
+
+#include "manager/peer.h"
+
 #define STRANGER 4242U
 
 typedef enum Polkit { POLKIT_YES, POLKIT_NO, POLKIT_CHALLENGE, POLKIT_ABSENT, POLKIT_SILENT } Polkit;
@@ -166,6 +170,49 @@ static void the_gateways_user_may_look_and_not_touch(void **state)
     site_done(&s);
 }
 
+static void note_gone(Peer *p, void *userdata)
+{
+    *(bool *) userdata = true;
+}
+
+/* It is given to read for a few at a time, and otherwise like everybody else. */
+static void the_gateways_user_cannot_have_all_services_piled_up(void **state)
+{
+    const struct ucred gateway = {.pid = 1, .uid = STRANGER, .gid = STRANGER};
+    bool gone = false;
+    sd_bus *bus;
+    Peer *peer;
+    int pair[2];
+    Site s;
+
+    site_init(&s, NULL);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+    assert_int_equal(peer_new(s.f.manager, pair[0], &gateway, note_gone, &gone, &peer), 0);
+    bus = bus_end(&s, pair[1], false);
+    for (int i = 0; i < 100; i++) { /* one after the other, as often as one likes */
+        Call c;
+        control_call(bus, &c, "ListServices", NULL);
+        expect_reply(&s.f, &c);
+        call_done(&c);
+    }
+    assert_false(gone);
+
+    assert_true(sd_bus_detach_event(bus) >= 0);
+    for (int i = 0; i < 100000 && !gone; i++) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        assert_int_equal(sd_bus_message_new_method_call(
+                                 bus, &m, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, "ListServices"),
+                0);
+        (void) sd_bus_send(bus, m, &(uint64_t){0}); /* fails once we are cut off */
+        if (i % 50 == 0)
+            assert_true(sd_event_run(s.f.event, 0) >= 0);
+    }
+    run_until(&s.f, gone);
+    peer_free(peer);
+    sd_bus_close_unref(bus);
+    site_done(&s);
+}
+
 static void a_sender_that_a_private_caller_makes_up_is_nobody(void **state)
 {
     const struct ucred gateway = {.pid = 1, .uid = STRANGER, .gid = STRANGER};
@@ -259,6 +306,83 @@ static void a_call_without_a_sender_is_nobodys(void **state)
     site_done(&s);
 }
 
+/* A message bus of our own; returns its address, which the caller frees, NULL: there is no dbus-daemon. */
+static char *start_bus(pid_t *ret_pid)
+{
+    char address[256];
+    int p[2];
+
+    assert_int_equal(pipe(p), 0);
+    *ret_pid = fork();
+    if (*ret_pid == 0) {
+        _cleanup_free_ char *print = text_format("--print-address=%d", p[1]);
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(p[0]);
+        execlp("dbus-daemon", "dbus-daemon", "--session", "--nofork", "--nopidfile", print, NULL);
+        _exit(127);
+    }
+    close(p[1]);
+    ssize_t n = read(p[0], address, sizeof address - 1);
+    close(p[0]);
+    if (n <= 0)
+        return NULL;
+    address[n - 1] = 0; /* a newline */
+    return strdup(address);
+}
+
+static sd_bus *connect_bus(Site *s, const char *address)
+{
+    sd_bus *bus;
+    assert_int_equal(sd_bus_new(&bus), 0);
+    assert_true(sd_bus_set_address(bus, address) >= 0);
+    assert_true(sd_bus_set_bus_client(bus, true) >= 0);
+    assert_true(sd_bus_start(bus) >= 0);
+    assert_true(sd_bus_attach_event(bus, s->f.event, 0) >= 0);
+    return bus;
+}
+
+static int on_any_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    ++*(unsigned *) userdata;
+    return 0;
+}
+
+/* Nothing of it is played here, but that polkit is not there and not needed. */
+static void a_real_message_bus_will_do(void **state)
+{
+    unsigned n_signals = 0;
+    pid_t daemon;
+    Call c = {};
+    Site s;
+
+    _cleanup_free_ char *address = start_bus(&daemon);
+    if (!address) {
+        waitpid(daemon, NULL, 0);
+        skip();
+    }
+    site_init(&s, NULL);
+    sd_bus *managers = connect_bus(&s, address), *client = connect_bus(&s, address);
+    Control *control;
+    assert_int_equal(control_new(s.f.manager, managers, NULL, &control), 0);
+    assert_true(sd_bus_request_name(managers, BUS_NAME, 0) >= 0);
+    assert_true(sd_bus_match_signal(client, NULL, BUS_NAME, BUS_PATH, BUS_MANAGER_INTERFACE, "StateChanged",
+                        on_any_signal, &n_signals) >= 0);
+
+    assert_true(sd_bus_call_method_async(client, &c.slot, BUS_NAME, BUS_PATH, BUS_MANAGER_INTERFACE, "Start",
+                        on_reply, &c, "s", "blog") >= 0);
+    expect_reply(&s.f, &c);
+    call_done(&c);
+    assert_int_equal(blog(&s), SERVICE_ONLINE);
+    run_until(&s.f, n_signals == 2); /* starting, online */
+
+    control_free(control);
+    sd_bus_close_unref(managers);
+    sd_bus_close_unref(client);
+    kill(daemon, SIGTERM);
+    waitpid(daemon, NULL, 0);
+    site_done(&s);
+}
+
 static void who_waits_for_polkit_is_bounded_and_may_be_forgotten(void **state)
 {
     enum { MAX = 256 };
@@ -288,11 +412,13 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(the_gateways_user_may_look_and_not_touch),
+            cmocka_unit_test(the_gateways_user_cannot_have_all_services_piled_up),
             cmocka_unit_test(a_sender_that_a_private_caller_makes_up_is_nobody),
             cmocka_unit_test(root_and_ourselves_may_without_polkit),
             cmocka_unit_test(anybody_else_may_what_polkit_says),
             cmocka_unit_test(an_error_behind_polkits_yes_is_an_error),
             cmocka_unit_test(a_call_without_a_sender_is_nobodys),
+            cmocka_unit_test(a_real_message_bus_will_do),
             cmocka_unit_test(who_waits_for_polkit_is_bounded_and_may_be_forgotten),
     };
     int r = fixture_main(argc, argv);
