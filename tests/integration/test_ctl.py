@@ -318,7 +318,7 @@ def test_a_manager_that_dies_is_no_reason_to_hang(site):
     gw = site.gateway(slow)
     with subprocess.Popen([PROGRAM, f"--runtime-dir={gw.runtime_dir}", "start", "blog"], stderr=subprocess.PIPE,
                           text=True) as p:
-        gw.wait_state("blog", "starting")
+        wait_for(lambda: slow.events("start"), "its program")
         os.kill(gw.manager_pid(), 9)
         assert p.wait(20) == 1
         assert p.stderr.read().startswith("dynapmctl: ")
