@@ -122,7 +122,10 @@ static int set_share(Reader *r, const Value *v, const Limit *limit, uint64_t per
 {
     if (permyriad < 1 || permyriad > 10000)
         return problem_expected(r, v, "a percentage of more than 0%% and at most 100%%");
-    *ret = (UnitLimit){limit->scale, 'u', (permyriad * SCALE_MAX + 5000) / 10000};
+    uint64_t scale = (permyriad * SCALE_MAX + 5000) / 10000;
+    /* systemd takes no TasksMaxScale of 100%, though its files may say so: the last task but one is as good.
+     */
+    *ret = (UnitLimit){limit->scale, 'u', limit->bytes ? scale : MIN(scale, (uint64_t) SCALE_MAX - 1)};
     return 0;
 }
 

@@ -41,6 +41,7 @@ static void limits_are_what_a_service_manager_takes(void **state)
             {"\"tasksMax\": 64", "TasksMax", 't', 64},
             {"\"tasksMax\": \"64\"", "TasksMax", 't', 64},
             {"\"tasksMax\": \"10%\"", "TasksMaxScale", 'u', 429496730},
+            {"\"tasksMax\": \"100%\"", "TasksMaxScale", 'u', UINT32_MAX - 1},
             {"\"tasksMax\": \"infinity\"", "TasksMax", 't', UINT64_MAX},
     };
     for (size_t i = 0; i < ELEMENTSOF(table); i++) {
