@@ -228,13 +228,14 @@ static int on_attached(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
-static int send_offers(Link *l, sd_bus *bus)
+/* Sends sockets, as many as there are, by calls that each carry some. */
+static int send_sockets(Link *l, const char *method, int (*get)(size_t at, void *userdata))
 {
-    int fd = l->events->offer(0, l->userdata), r;
+    int fd = get(0, l->userdata), r;
 
     for (size_t at = 0; fd >= 0;) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        if ((r = sd_bus_message_new_method_call(bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_OFFER)) <
+        if ((r = sd_bus_message_new_method_call(l->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, method)) <
                         0 ||
                 (r = sd_bus_message_set_expect_reply(m, false)) < 0 ||
                 (r = sd_bus_message_open_container(m, 'a', "h")) < 0)
@@ -243,9 +244,9 @@ static int send_offers(Link *l, sd_bus *bus)
             r = sd_bus_message_append(m, "h", fd);
             if (r < 0)
                 return r;
-            fd = l->events->offer(++at, l->userdata);
+            fd = get(++at, l->userdata);
         }
-        if ((r = sd_bus_message_close_container(m)) < 0 || (r = sd_bus_send(bus, m, NULL)) < 0)
+        if ((r = sd_bus_message_close_container(m)) < 0 || (r = sd_bus_send(l->bus, m, NULL)) < 0)
             return r;
     }
     return 0;
@@ -257,7 +258,8 @@ static int link_attach(Link *l)
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     int r;
 
-    if ((r = send_offers(l, l->bus)) < 0 ||
+    if ((r = send_sockets(l, BUS_LEND, l->events->lend)) < 0 ||
+            (r = send_sockets(l, BUS_OFFER, l->events->offer)) < 0 ||
             (r = sd_bus_message_new_method_call(
                      l->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_ATTACH)) < 0 ||
             (r = sd_bus_message_append(m, "ub", BUS_ATTACH_VERSION, (int) l->main_listeners)) < 0)

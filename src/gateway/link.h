@@ -21,6 +21,8 @@ typedef struct LinkEvents {
     /* The `at`th listening socket that an earlier manager gave and that is still open, -EBADF behind the
      * last: offered to the next one. */
     int (*offer)(size_t at, void *userdata);
+    /* The `at`th of our own listening sockets, lent to each manager; -EBADF behind the last. */
+    int (*lend)(size_t at, void *userdata);
     int (*attached)(
             LinkAttachment *a, void *userdata); /* < 0: unusable, the link is given up with an error */
     void (*lost)(void *userdata);               /* the manager went away; the link tries again by itself */

@@ -181,9 +181,21 @@ static void drop(Listeners *ls, bool given_only)
     }
 }
 
-void listeners_drop_given(Listeners *ls)
+bool listeners_claim(Listeners *ls, int fd, uint32_t listener)
+{
+    for (Listener *l = ls->all; l; l = l->next)
+        if (!l->given && fd_is_same_socket(l->fd, fd)) {
+            l->listener = listener;
+            return true;
+        }
+    return false;
+}
+
+void listeners_forget_given(Listeners *ls)
 {
     drop(ls, true);
+    for (Listener *l = ls->all; l; l = l->next)
+        l->listener = LISTENER_MAIN;
 }
 
 void listeners_stop(Listeners *ls, bool own_last, bool given_last)

@@ -17,8 +17,11 @@ DEFINE_CLEANUP(Listeners *, listeners_free)
 /* Accepts from fd, which is taken, for requests of the route image's listener, or LISTENER_MAIN. `given`: it
  * came from a manager, and the next one may give others. 0 or -errno. */
 int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given);
-/* Closes all that a manager gave. */
-void listeners_drop_given(Listeners *ls);
+/* A manager gave `fd`, which stays the caller's, for the route image's `listener`: is it one of our own
+ * sockets? Then that one serves it from now on. */
+bool listeners_claim(Listeners *ls, int fd, uint32_t listener);
+/* Closes all that a manager gave; our own serve no other than LISTENER_MAIN any more. */
+void listeners_forget_given(Listeners *ls);
 /* Accepts no more and closes all. Connections that wait in a backlog are left to whoever accepts from that
  * socket after us; where that is nobody (`own_last` for our own sockets, `given_last` for those that a
  * manager gave) they are taken first, and later ones are refused at once. */

@@ -137,15 +137,17 @@ static void apply_settings(Proxy *p)
     p->tunnels.idle.span = s->tunnel_idle_timeout;
 }
 
-/* Sockets that came with the routes: those of `port` routes and, if we have none of our own, the
- * configuration's main ones. */
+/* Sockets that came with the routes: those of `port` routes, which may be our own come back, and, if we have
+ * none of our own, the configuration's main ones. */
 static int take_listeners(Worker *w, LinkAttachment *a)
 {
     Proxy *p = &w->proxy;
 
-    listeners_drop_given(w->listeners);
+    listeners_forget_given(w->listeners);
     for (size_t i = 0; i < a->n_listeners && i < route_image_n_listeners(p->routes); i++) {
         const RouteListener *l = route_image_listener(p->routes, (uint32_t) i);
+        if (!l->main && listeners_claim(w->listeners, a->listeners[i], (uint32_t) i))
+            continue;
         int r = fd_adopt(a->listeners[i]);
         if (r >= 0)
             r = listeners_add(
@@ -238,6 +240,12 @@ static int on_offer(size_t at, void *userdata)
     return w->listeners ? listeners_given(w->listeners, at) : -EBADF;
 }
 
+static int on_lend(size_t at, void *userdata)
+{
+    Worker *w = userdata;
+    return at < w->options.n_listen_fds && !w->proxy.draining ? w->options.listen_fds[at] : -EBADF;
+}
+
 static void on_lost(void *userdata)
 {
     Worker *w = userdata;
@@ -256,7 +264,7 @@ static void on_refused(int error, const char *why, void *userdata)
 }
 
 static const LinkEvents link_events = {
-        .offer = on_offer, .attached = on_attached, .lost = on_lost, .refused = on_refused};
+        .offer = on_offer, .lend = on_lend, .attached = on_attached, .lost = on_lost, .refused = on_refused};
 
 int worker_new(sd_event *event, const WorkerOptions *options, Worker **ret)
 {

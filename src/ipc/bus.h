@@ -26,6 +26,13 @@
  * in sending descriptors on a connection that is not up yet: see sd_bus_set_connected_signal(3).) */
 #define BUS_OFFER "Offer"
 
+/* Lend(ah listeners), without a reply, before Attach
+ *   Listening sockets that belong to whoever started this worker. One whose address the configuration wants
+ * is given back by Attach, so that nobody has to bind an address twice; the worker knows it again. The
+ * manager keeps it no longer than until the last gateway has left: its owner may want to close it. As Offer
+ * else. */
+#define BUS_LEND "Lend"
+
 /* Wake(u slot, u dead_epoch, s reason) → (b online, u epoch, s why, u retry_after_seconds)
  *   Answers when the service is online or cannot be: see service_wake(). */
 #define BUS_WAKE "Wake"

@@ -2,8 +2,9 @@
 
 /* Owns the sockets of `port` routes and of the configuration's `listen`. The set of addresses is fixed when
  * the configuration is read; sockets come at first use, so that what gateways bring along from before a crash
- * of ours has its chance first. An address is found by hash: a configuration of nothing but ports is legal.
- */
+ * of ours has its chance first. Those that a gateway has from its own
+ * starter are copies that live as long as any gateway does: to keep them would keep their owner from ever
+ * closing the address. An address is found by hash: a configuration of nothing but ports is legal. */
 
 #include "manager/listeners.h"
 
@@ -18,6 +19,7 @@
 typedef struct Listener {
     SocketAddress address;
     int fd;
+    bool lent;
 } Listener;
 
 struct Listeners {
@@ -102,7 +104,8 @@ int listeners_get(Listeners *l, const SocketAddress *a)
     return fd;
 }
 
-bool listeners_offer(Listeners *l, int fd)
+/* The address that this socket could serve and that has none yet. */
+static Listener *find_for_socket(Listeners *l, int fd)
 {
     SocketAddress a = {.len = sizeof a.un}, any;
     socklen_t len = sizeof(int);
@@ -110,13 +113,45 @@ bool listeners_offer(Listeners *l, int fd)
 
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 || !listening ||
             getsockname(fd, &a.sa, &a.len) < 0 || a.len > sizeof a.un)
-        return false;
+        return NULL;
     Listener *x = find(l, &a);
     if (!x && a.sa.sa_family == AF_INET && a.in.sin_addr.s_addr == htonl(INADDR_ANY) &&
             socket_address_from_ip("::", socket_address_port(&a), &any) == 0)
         x = find(l, &any);
-    if (!x || x->fd >= 0)
+    return x && x->fd < 0 ? x : NULL;
+}
+
+static bool take(Listeners *l, int fd, bool lent)
+{
+    Listener *x = find_for_socket(l, fd);
+
+    if (!x)
         return false;
     x->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    x->lent = lent;
     return x->fd >= 0;
+}
+
+bool listeners_offer(Listeners *l, int fd)
+{
+    return take(l, fd, false);
+}
+
+bool listeners_lend(Listeners *l, int fd)
+{
+    return take(l, fd, true);
+}
+
+bool listeners_forget_lent(Listeners *l)
+{
+    bool any = false;
+
+    for (uint32_t at = 1; at <= l->array.n; at++) {
+        Listener *x = listener_at(l, at);
+        if (x->fd < 0 || !x->lent)
+            continue;
+        x->fd = fd_close(x->fd);
+        any = true;
+    }
+    return any;
 }

@@ -26,3 +26,8 @@ int listeners_get(Listeners *l, const SocketAddress *a);
  * that is wanted and not bound yet: as long as the gateway has it open nobody could bind that address anew.
  * Returns true if it was taken. */
 bool listeners_offer(Listeners *l, int fd);
+
+/* The same for one that belongs to whoever started the gateway, until listeners_forget_lent(), which returns
+ * whether there was any. */
+bool listeners_lend(Listeners *l, int fd);
+bool listeners_forget_lent(Listeners *l);

@@ -52,14 +52,24 @@ static int method_listeners(sd_bus_message *m, void *userdata, sd_bus_error *err
     return sd_bus_send(NULL, reply, NULL);
 }
 
-static int method_offer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int for_each_socket(sd_bus_message *m, void (*take)(Peer *p, int fd), Peer *p)
 {
     int fd, r;
 
     r = sd_bus_message_enter_container(m, 'a', "h");
     while (r > 0 && (r = sd_bus_message_read(m, "h", &fd)) > 0)
-        peer_offer(userdata, fd);
+        take(p, fd);
     return r < 0 ? r : 1;
+}
+
+static int method_offer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    return for_each_socket(m, peer_offer, userdata);
+}
+
+static int method_lend(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    return for_each_socket(m, peer_lend, userdata);
 }
 
 static int method_wake(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -92,6 +102,8 @@ static const sd_bus_vtable gateway_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS(BUS_LISTENERS, SD_BUS_ARGS("u", first), SD_BUS_RESULT("ah", listeners),
                 method_listeners, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(BUS_OFFER, SD_BUS_ARGS("ah", listeners), SD_BUS_NO_RESULT, method_offer,
+                SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+        SD_BUS_METHOD_WITH_ARGS(BUS_LEND, SD_BUS_ARGS("ah", listeners), SD_BUS_NO_RESULT, method_lend,
                 SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
         SD_BUS_METHOD_WITH_ARGS(BUS_WAKE, SD_BUS_ARGS("u", slot, "u", dead_epoch, "s", reason),
                 SD_BUS_RESULT("b", online, "u", epoch, "s", why, "u", retry_after_seconds), method_wake,

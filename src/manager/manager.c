@@ -240,6 +240,14 @@ int manager_publication(Manager *m, bool main_listeners, const Publication **ret
     return 0;
 }
 
+void manager_gateways_gone(Manager *m)
+{
+    if (!listeners_forget_lent(m->listeners))
+        return;
+    for (size_t i = 0; i < ELEMENTSOF(m->publications); i++)
+        m->publications[i] = publication_free(m->publications[i]);
+}
+
 /* ── life ── */
 
 static int manager_begin(Manager *m)

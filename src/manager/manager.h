@@ -97,5 +97,8 @@ Service *manager_find(const Manager *m, const char *name);
 /* The publication for a gateway, made at first use. Returns 0 or -errno. */
 int manager_publication(Manager *m, bool main_listeners, const Publication **ret);
 
+/* The last gateway has left, and with it whose sockets they had. */
+void manager_gateways_gone(Manager *m);
+
 /* "12 services: 3 online, 1 starting", fresh memory; NULL when out of memory. */
 char *manager_describe(const Manager *m);

@@ -202,6 +202,12 @@ void peer_offer(Peer *p, int fd)
         log_debug("Took over a listening socket from the gateway of process %d.", (int) p->pid);
 }
 
+void peer_lend(Peer *p, int fd)
+{
+    if (listeners_lend(p->manager->listeners, fd))
+        log_debug("The gateway of process %d has a listening socket that is wanted.", (int) p->pid);
+}
+
 static void on_wake_done(Service *s, const WakeResult *result, void *userdata)
 {
     PendingWake *w = userdata;

@@ -31,6 +31,8 @@ int peer_attach(Peer *p, uint32_t version, bool main_listeners, const Publicatio
 int peer_listeners(Peer *p, uint32_t first, const int **ret, size_t *ret_n, sd_bus_error *error);
 /* A socket from before; borrowed. */
 void peer_offer(Peer *p, int fd);
+/* One that it has from whoever started it; borrowed. */
+void peer_lend(Peer *p, int fd);
 /* Answers `call` when the service is awake or cannot be. */
 int peer_wake(Peer *p, sd_bus_message *call, uint32_t slot, uint32_t dead_epoch, const char *reason,
         sd_bus_error *error);

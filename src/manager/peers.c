@@ -30,6 +30,8 @@ static void on_gone(Peer *peer, void *userdata)
             break;
         }
     peer_free(peer);
+    if (p->n == 0)
+        manager_gateways_gone(p->manager);
 }
 
 /* How many may be there before this one is too many; 0: none of its kind may. */

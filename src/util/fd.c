@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,15 @@ int fd_adopt(int fd)
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return -errno;
     return 0;
+}
+
+bool fd_is_same_socket(int a, int b)
+{
+    uint64_t cookies[2];
+    socklen_t len = sizeof cookies[0];
+
+    return getsockopt(a, SOL_SOCKET, SO_COOKIE, &cookies[0], &len) == 0 &&
+           getsockopt(b, SOL_SOCKET, SO_COOKIE, &cookies[1], &len) == 0 && cookies[0] == cookies[1];
 }
 
 int fd_read_file(int fd, size_t max, char **ret, size_t *ret_len)

@@ -15,6 +15,9 @@ static inline void fd_closep(int *fd)
 /* Makes an inherited descriptor what all of ours are: CLOEXEC and NONBLOCK. Returns 0 or -errno. */
 int fd_adopt(int fd);
 
+/* Are they the same socket, received once and again perhaps? socket(7), SO_COOKIE. */
+bool fd_is_same_socket(int a, int b);
+
 /* Reads a whole regular file of at most `max` bytes into a fresh, NUL-terminated buffer that the caller
  * frees. Returns 0, -EFBIG when it is larger, or -errno. */
 int fd_read_file(int fd, size_t max, char **ret, size_t *ret_len);

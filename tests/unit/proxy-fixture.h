@@ -37,6 +37,7 @@ static inline Proxy *proxy_fixture_new(void)
     assert_int_equal(poller_init(&p->poller, p->event, on_proxy_batch, p), 0);
     assert_int_equal(clients_init(&p->clients, &p->deadlines), 0);
     p->clients.on_change = on_nothing;
+    p->max_clients = 100;
     p->gates = gates_new(p->event);
     p->upstreams = upstreams_new(&p->poller, &p->deadlines, USEC_INFINITY);
     route_builder_set_settings(builder, &(RouteSettings){.max_connections = 100, .max_head_size = 16384});

@@ -156,7 +156,7 @@ static void on_refused(int error, const char *why, void *userdata)
 }
 
 static const LinkEvents link_events = {
-        .offer = no_offer, .attached = on_attached, .lost = on_lost, .refused = on_refused};
+        .offer = no_offer, .lend = no_offer, .attached = on_attached, .lost = on_lost, .refused = on_refused};
 
 #define RUN_UNTIL(f, condition)                                                                              \
     while (!(condition))                                                                                     \

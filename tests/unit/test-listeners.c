@@ -79,6 +79,25 @@ static void what_a_gateway_still_holds_is_taken_over(void **state)
     assert_false(listeners_offer(l, held)); /* we have it */
 }
 
+static void what_a_gateway_lends_is_kept_until_it_is_to_be_forgotten(void **state)
+{
+    _cleanup_(listeners_freep) Listeners *l = listeners_new();
+    SocketAddress a = free_address(), b = free_address();
+
+    assert_int_equal(listeners_want(l, &a), 0);
+    assert_int_equal(listeners_want(l, &b), 0);
+    int held = socket_address_listen(&a, 1);
+    assert_true(listeners_lend(l, held));
+    assert_false(listeners_lend(l, held)); /* we have it */
+    assert_true(same_socket(listeners_get(l, &a), held));
+    assert_true(listeners_get(l, &b) >= 0);
+    close(held);
+    assert_true(listeners_forget_lent(l));
+    assert_false(somebody_listens(&a)); /* its owner has closed it */
+    assert_true(somebody_listens(&b));  /* we have bound that one ourselves */
+    assert_false(listeners_forget_lent(l));
+}
+
 static void only_listening_sockets_on_wanted_addresses_are_taken_over(void **state)
 {
     _cleanup_(listeners_freep) Listeners *l = listeners_new();
@@ -120,6 +139,7 @@ int main(void)
             cmocka_unit_test(an_address_is_bound_at_first_use_and_once),
             cmocka_unit_test(an_address_that_was_taken_is_tried_again),
             cmocka_unit_test(what_a_gateway_still_holds_is_taken_over),
+            cmocka_unit_test(what_a_gateway_lends_is_kept_until_it_is_to_be_forgotten),
             cmocka_unit_test(only_listening_sockets_on_wanted_addresses_are_taken_over),
             cmocka_unit_test(a_unix_path_is_an_address_too),
     };

@@ -124,12 +124,24 @@ static void more_sockets_than_a_message_carries_are_fetched_in_parts(void **stat
     fixture_done(&f);
 }
 
+static void send_sockets(Gateway *g, const char *method, int a, int b)
+{
+    sd_bus_message *m;
+
+    run_until(g->fixture, sd_bus_is_ready(g->bus) > 0); /* sending descriptors before would block */
+    assert_true(
+            sd_bus_message_new_method_call(g->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, method) >= 0);
+    assert_true(sd_bus_message_append(m, "ah", 2, a, b) >= 0);
+    assert_true(sd_bus_message_set_expect_reply(m, false) >= 0);
+    assert_true(sd_bus_send(g->bus, m, NULL) >= 0);
+    sd_bus_message_unref(m);
+}
+
 static void a_new_manager_takes_its_sockets_back_from_a_gateway_that_stayed(void **state)
 {
     Fixture f;
     Gateway g, again;
     uint16_t port = free_port();
-    sd_bus_message *m;
 
     fixture_init(&f);
     _cleanup_free_ char *json = text_format(
@@ -143,18 +155,50 @@ static void a_new_manager_takes_its_sockets_back_from_a_gateway_that_stayed(void
 
     fixture_start(&f);
     gateway_init(&again, &f);
-    run_until(&f, sd_bus_is_ready(again.bus) > 0); /* sending descriptors before would block */
-    assert_true(sd_bus_message_new_method_call(
-                        again.bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_OFFER) >= 0);
-    assert_true(sd_bus_message_append(m, "ah", 2, g.listeners[0], STDERR_FILENO) >= 0);
-    assert_true(sd_bus_message_set_expect_reply(m, false) >= 0);
-    assert_true(sd_bus_send(again.bus, m, NULL) >= 0);
-    sd_bus_message_unref(m);
+    send_sockets(&again, BUS_OFFER, g.listeners[0], STDERR_FILENO);
     gateway_attach(&again, false);
     assert_int_equal(again.n_listeners, 1);
     assert_true(same_socket(again.listeners[0], g.listeners[0]));
     gateway_done(&again);
     gateway_done(&g);
+    fixture_done(&f);
+}
+
+static void a_socket_that_a_gateway_lends_comes_back_and_is_let_go_with_the_last_gateway(void **state)
+{
+    Fixture f;
+    Gateway g, other;
+    SocketAddress a;
+    uint16_t port = free_port();
+
+    fixture_init(&f);
+    _cleanup_free_ char *json = text_format(
+            "{\"port\": \"127.0.0.1:%u\", \"base\": \"http://127.0.0.1:1\", \"proxyOnly\": true}", port);
+    fixture_config(&f, "app", json);
+    fixture_start(&f);
+    assert_int_equal(socket_address_from_ip("127.0.0.1", port, &a), 0);
+    for (int round = 0; round < 2; round++) { /* the second is another socket, and gets no stale image */
+        int owned = socket_address_listen(&a, 1);
+        assert_true(owned >= 0);
+        gateway_init(&g, &f);
+        send_sockets(&g, BUS_LEND, owned, STDERR_FILENO);
+        gateway_attach(&g, false);
+        gateway_init(&other, &f);
+        gateway_attach(&other, false);
+        assert_int_equal(g.n_listeners, 1);
+        assert_int_equal(other.n_listeners, 1);
+        assert_true(same_socket(g.listeners[0], owned));
+        assert_true(same_socket(other.listeners[0], owned));
+        gateway_done(&g);
+        close(owned);
+        run_until(&f, f.manager->peers.n == 1);
+        close(other.listeners[0]);
+        other.n_listeners = 0;
+        assert_true(somebody_listens(port)); /* the manager, for the one that is left */
+        gateway_done(&other);
+        run_until(&f, f.manager->peers.n == 0);
+        assert_false(somebody_listens(port));
+    }
     fixture_done(&f);
 }
 
@@ -431,6 +475,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(a_port_that_cannot_be_bound_takes_down_its_own_route_only),
             cmocka_unit_test(more_sockets_than_a_message_carries_are_fetched_in_parts),
             cmocka_unit_test(a_new_manager_takes_its_sockets_back_from_a_gateway_that_stayed),
+            cmocka_unit_test(a_socket_that_a_gateway_lends_comes_back_and_is_let_go_with_the_last_gateway),
             cmocka_unit_test(calls_that_make_no_sense_are_answered_and_change_nothing),
             cmocka_unit_test(a_long_reason_is_cut_and_not_refused),
             cmocka_unit_test(a_gateway_that_leaves_while_it_waits_is_forgotten),

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC */
+
+#include "tests/unit/proxy-fixture.h"
+
+#include <fcntl.h>
+
+#include "gateway/listener.h"
+
+static int any_socket(SocketAddress *ret)
+{
+    assert_int_equal(socket_address_from_ip("127.0.0.1", 0, ret), 0);
+    int fd = socket_address_listen(ret, 16);
+    assert_true(fd >= 0);
+    assert_int_equal(getsockname(fd, &ret->sa, &ret->len), 0);
+    return fd;
+}
+
+static int connect_to(const SocketAddress *a)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    if (connect(fd, &a->sa, a->len) == 0)
+        return fd;
+    close(fd);
+    return -ECONNREFUSED;
+}
+
+static uint32_t listener_of_next_client(Proxy *p, const SocketAddress *a)
+{
+    size_t n = p->clients.n;
+    int fd = connect_to(a);
+
+    assert_true(fd >= 0);
+    RUN_UNTIL(p->event, p->clients.n == n + 1);
+    uint32_t listener = p->clients.all->listener;
+    close(fd);
+    RUN_UNTIL(p->event, p->clients.n == n);
+    return listener;
+}
+
+static void a_socket_of_ours_that_a_manager_gives_back_is_known_again(void **state)
+{
+    Proxy *p = proxy_fixture_new();
+    Listeners *ls;
+    SocketAddress a, b;
+    int one = any_socket(&a), two = any_socket(&b);
+    _cleanup_close_ int back = fcntl(two, F_DUPFD_CLOEXEC, 3);
+
+    assert_int_equal(listeners_new(p, false, &ls), 0);
+    assert_int_equal(listeners_add(ls, one, LISTENER_MAIN, false), 0);
+    assert_int_equal(listeners_add(ls, two, LISTENER_MAIN, false), 0);
+    assert_int_equal(listener_of_next_client(p, &b), LISTENER_MAIN);
+    assert_true(listeners_claim(ls, back, 5));
+    assert_int_equal(listener_of_next_client(p, &a), LISTENER_MAIN);
+    assert_int_equal(listener_of_next_client(p, &b), 5);
+    assert_int_equal(listeners_count(ls), 2);
+    assert_int_equal(listeners_given(ls, 0), -EBADF);
+    listeners_forget_given(ls); /* the next manager says anew what is whose */
+    assert_int_equal(listeners_count(ls), 2);
+    assert_int_equal(listener_of_next_client(p, &b), LISTENER_MAIN);
+    listeners_free(ls);
+    proxy_fixture_free(p);
+}
+
+static void another_socket_is_none_of_ours(void **state)
+{
+    Proxy *p = proxy_fixture_new();
+    Listeners *ls;
+    SocketAddress a, b;
+    int given = any_socket(&b);
+
+    assert_int_equal(listeners_new(p, false, &ls), 0);
+    assert_int_equal(listeners_add(ls, any_socket(&a), LISTENER_MAIN, false), 0);
+    assert_false(listeners_claim(ls, given, 5));
+    assert_int_equal(listeners_add(ls, given, 5, true), 0);
+    assert_false(listeners_claim(ls, given, 6)); /* not one of our own */
+    assert_int_equal(listener_of_next_client(p, &b), 5);
+    assert_int_equal(listeners_given(ls, 0), given);
+    listeners_forget_given(ls);
+    assert_int_equal(connect_to(&b), -ECONNREFUSED);
+    listeners_free(ls);
+    proxy_fixture_free(p);
+}
+
+static void the_last_to_accept_empties_its_backlog_and_refuses_the_rest(void **state)
+{
+    Proxy *p = proxy_fixture_new();
+    Listeners *ls;
+    SocketAddress last, kept;
+    int fds[4];
+    int fd = any_socket(&kept);
+    _cleanup_close_ int keeper = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+    assert_int_equal(listeners_new(p, false, &ls), 0);
+    assert_int_equal(listeners_add(ls, any_socket(&last), LISTENER_MAIN, false), 0);
+    assert_int_equal(listeners_add(ls, fd, LISTENER_MAIN, true), 0);
+    for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+        fds[i] = connect_to(i % 2 == 0 ? &last : &kept);
+    listeners_stop(ls, true, false);
+    assert_int_equal(p->clients.n, 2);
+    assert_int_equal(listeners_count(ls), 0);
+    assert_int_equal(connect_to(&last), -ECONNREFUSED);
+    int later = connect_to(&kept);
+    assert_true(later >= 0);
+    close(later);
+    listeners_free(ls);
+    for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+        close(fds[i]);
+    proxy_fixture_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(a_socket_of_ours_that_a_manager_gives_back_is_known_again),
+            cmocka_unit_test(another_socket_is_none_of_ours),
+            cmocka_unit_test(the_last_to_accept_empties_its_backlog_and_refuses_the_rest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
