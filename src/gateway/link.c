@@ -38,6 +38,11 @@ typedef struct WakeCall {
     void *userdata;
 } WakeCall;
 
+typedef struct OfflineCall {
+    LinkOfflineDone done;
+    void *userdata;
+} OfflineCall;
+
 static int link_connect(Link *l);
 static int link_attach(Link *l);
 
@@ -351,11 +356,25 @@ static int on_wake_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
+/* `c` is the call's from then on, on success only. `timeout` in µs, UINT64_MAX for none. */
+static int call_manager(Link *l, sd_bus_message *m, uint64_t timeout, sd_bus_message_handler_t reply, void *c,
+        sd_bus_slot **ret)
+{
+    _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *call = NULL;
+
+    int r = sd_bus_call_async(l->bus, &call, m, reply, c, timeout);
+    if (r == -ECONNRESET || r == -EPIPE)
+        return -ENOTCONN; /* it is gone, of which the bus has yet to tell us */
+    if (r < 0 || (r = sd_bus_slot_set_destroy_callback(call, free)) < 0)
+        return r;
+    *ret = TAKE_PTR(call);
+    return 0;
+}
+
 int link_wake(Link *l, uint32_t slot, uint32_t dead_epoch, const char *reason, LinkWakeDone done,
         void *userdata, sd_bus_slot **ret)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *call = NULL;
     int r;
 
     if (!l->attached)
@@ -367,13 +386,38 @@ int link_wake(Link *l, uint32_t slot, uint32_t dead_epoch, const char *reason, L
     if ((r = sd_bus_message_new_method_call(l->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_WAKE)) <
                     0 ||
             (r = sd_bus_message_append(m, "uus", slot, dead_epoch, reason)) < 0 ||
-            (r = sd_bus_call_async(l->bus, &call, m, on_wake_reply, c, CALL_TIMEOUT)) < 0 ||
-            (r = sd_bus_slot_set_destroy_callback(call, free)) < 0)
-        /* It may be gone already, of which the bus has yet to tell us. */
-        return r == -ECONNRESET || r == -EPIPE ? -ENOTCONN : r;
+            (r = call_manager(l, m, CALL_TIMEOUT, on_wake_reply, c, ret)) < 0)
+        return r;
     TAKE_PTR(c);
-    *ret = TAKE_PTR(call);
     return 0;
+}
+
+static int on_offline_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    OfflineCall *c = userdata;
+    const sd_bus_error *e = sd_bus_message_get_error(m);
+
+    c->done(!e ? 0 : manager_is_going(e) ? -ECONNRESET : -sd_bus_error_get_errno(e), c->userdata);
+    return 0;
+}
+
+int link_await_offline(Link *l, LinkOfflineDone done, void *userdata, sd_bus_slot **ret)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    int r;
+
+    if (!l->attached)
+        return -ENOTCONN;
+    _cleanup_free_ OfflineCall *c = new0(OfflineCall, 1);
+    if (!c)
+        return -ENOMEM;
+    *c = (OfflineCall){done, userdata};
+    r = sd_bus_message_new_method_call(l->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_AWAIT_OFFLINE);
+    if (r >= 0)
+        r = call_manager(l, m, UINT64_MAX, on_offline_reply, c, ret);
+    if (r >= 0)
+        TAKE_PTR(c);
+    return r;
 }
 
 void link_idle(Link *l, uint32_t slot)

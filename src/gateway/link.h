@@ -51,6 +51,12 @@ bool link_is_attached(const Link *l);
  * -ENOTCONN while not attached. */
 int link_wake(Link *l, uint32_t slot, uint32_t dead_epoch, const char *reason, LinkWakeDone done,
         void *userdata, sd_bus_slot **ret);
+/* r < 0: as above. */
+typedef void (*LinkOfflineDone)(int r, void *userdata);
+
+/* Asks the manager to answer when all services are offline. *ret holds the call, as above. */
+int link_await_offline(Link *l, LinkOfflineDone done, void *userdata, sd_bus_slot **ret);
+
 /* Tells the manager, which asked for it, that no exchange with the service is open any more. One way, best
  * effort. */
 void link_idle(Link *l, uint32_t slot);

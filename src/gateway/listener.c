@@ -224,6 +224,15 @@ size_t listeners_count(const Listeners *ls)
     return ls->n;
 }
 
+size_t listeners_n_given(const Listeners *ls)
+{
+    size_t n = 0;
+
+    for (Listener *l = ls->all; l; l = l->next)
+        n += l->given;
+    return n;
+}
+
 Listeners *listeners_free(Listeners *ls)
 {
     if (!ls)

@@ -29,3 +29,5 @@ void listeners_stop(Listeners *ls, bool own_last, bool given_last);
 /* The `at`th socket that came from a manager, -EBADF behind the last. */
 int listeners_given(const Listeners *ls, size_t at);
 size_t listeners_count(const Listeners *ls);
+/* Of these, how many a manager gave that are not our own. */
+size_t listeners_n_given(const Listeners *ls);

@@ -26,6 +26,9 @@ static void help(void)
          "first\n"
          "     --workers=N          Serve with N processes (default 1)\n"
          "     --drain-time=SPAN    At the end, give open requests so long to finish (default 10s)\n"
+         "     --exit-idle-time=SPAN\n"
+         "                          Exit when nothing was open for so long and all services are offline;\n"
+         "                          the next connection to a passed socket has it started again\n"
          "     --standalone         Run a service manager of our own: no systemd, no root needed\n"
          "     --config-dir=DIR     Read services from DIR/*.json (with --standalone or --check; several "
          "times:\n"
@@ -42,6 +45,7 @@ enum {
     ARG_LISTEN,
     ARG_WORKERS,
     ARG_DRAIN_TIME,
+    ARG_EXIT_IDLE_TIME,
     ARG_STANDALONE,
     ARG_CONFIG_DIR,
     ARG_CONFIG,
@@ -56,6 +60,7 @@ static const struct option long_options[] = {{"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, ARG_VERSION}, {"listen", required_argument, NULL, ARG_LISTEN},
         {"workers", required_argument, NULL, ARG_WORKERS},
         {"drain-time", required_argument, NULL, ARG_DRAIN_TIME},
+        {"exit-idle-time", required_argument, NULL, ARG_EXIT_IDLE_TIME},
         {"standalone", no_argument, NULL, ARG_STANDALONE},
         {"config-dir", required_argument, NULL, ARG_CONFIG_DIR},
         {"config", required_argument, NULL, ARG_CONFIG}, {"check", no_argument, NULL, ARG_CHECK},
@@ -65,8 +70,11 @@ static const struct option long_options[] = {{"help", no_argument, NULL, 'h'},
 static SocketAddress arg_listen[LISTEN_MAX];
 static char *arg_config_dirs[CONFIG_DIRS_MAX + 1];
 static bool arg_check = false;
-static GatewayOptions arg_options = {
-        .n_workers = 1, .drain_time = DRAIN_TIME, .listen = arg_listen, .config_dirs = arg_config_dirs};
+static GatewayOptions arg_options = {.n_workers = 1,
+        .drain_time = DRAIN_TIME,
+        .exit_idle_time = USEC_INFINITY,
+        .listen = arg_listen,
+        .config_dirs = arg_config_dirs};
 
 static int parse_listen(const char *s)
 {
@@ -122,6 +130,9 @@ static int parse_argv(int argc, char **argv)
         case ARG_DRAIN_TIME:
             r = parse_span("--drain-time", optarg, &arg_options.drain_time) < 0 ? -EINVAL : 1;
             break;
+        case ARG_EXIT_IDLE_TIME:
+            r = parse_span("--exit-idle-time", optarg, &arg_options.exit_idle_time) < 0 ? -EINVAL : 1;
+            break;
         case ARG_STANDALONE:
             arg_options.standalone = true;
             break;
@@ -159,6 +170,9 @@ static int parse_argv(int argc, char **argv)
     if ((n_dirs > 0 || arg_options.config) && !arg_options.standalone && !arg_check)
         return log_error_errno(EINVAL, "--config-dir= and --config= go with --standalone or --check: else "
                                        "the manager has the configuration.");
+    if (arg_options.exit_idle_time != USEC_INFINITY && arg_options.standalone && !arg_options.worker)
+        return log_error_errno(EINVAL, "--exit-idle-time= does not go with --standalone: nobody would start "
+                                       "dynapm again. It needs sockets that a service manager keeps.");
     return 1;
 }
 

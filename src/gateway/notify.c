@@ -23,7 +23,7 @@
 typedef struct Report {
     Notify *notify;
     Child *worker;
-    bool ready;
+    bool ready, idle;
     size_t counts[N_COUNTS];
     sd_event_source *watchdog;
 } Report;
@@ -36,6 +36,8 @@ struct Notify {
     unsigned n_workers;
     bool said_ready;
     uint64_t watchdog_usec;
+    void (*all_idle)(void *userdata);
+    void *userdata;
     Report reports[WORKERS_MAX];
     size_t n_reports;
 };
@@ -85,8 +87,18 @@ static void take_line(Report *r, const char *line)
         r->ready = true;
     else if (streq(line, "WATCHDOG=1"))
         arm_watchdog(r);
+    else if (startswith(line, NOTIFY_IDLE "="))
+        r->idle = streq(line, NOTIFY_IDLE "=1");
     else if (counts)
         (void) sscanf(counts, "%zu %zu %zu %zu", &r->counts[0], &r->counts[1], &r->counts[2], &r->counts[3]);
+}
+
+static bool all_are_idle(const Notify *n)
+{
+    for (size_t i = 0; i < n->n_reports; i++)
+        if (!n->reports[i].ready || !n->reports[i].idle)
+            return false;
+    return n->n_reports >= n->n_workers;
 }
 
 static int on_datagram(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -119,10 +131,13 @@ static int on_datagram(sd_event_source *source, int fd, uint32_t revents, void *
         say_status(n);
         break;
     }
+    if (all_are_idle(n))
+        n->all_idle(n->userdata);
     return 0;
 }
 
-int notify_new(sd_event *event, unsigned n_workers, Notify **ret)
+int notify_new(
+        sd_event *event, unsigned n_workers, void (*all_idle)(void *userdata), void *userdata, Notify **ret)
 {
     _cleanup_(notify_freep) Notify *n = new0(Notify, 1);
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -133,6 +148,8 @@ int notify_new(sd_event *event, unsigned n_workers, Notify **ret)
         return -ENOMEM;
     n->event = sd_event_ref(event);
     n->n_workers = n_workers;
+    n->all_idle = all_idle;
+    n->userdata = userdata;
     (void) sd_watchdog_enabled(false, &n->watchdog_usec);
     n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     /* An address of the family alone: the kernel chooses an abstract name, unix(7). */
@@ -180,7 +197,7 @@ void notify_worker_gone(Notify *n, const Child *worker)
         Report *r = &n->reports[i];
         if (r->worker != worker)
             continue;
-        r->ready = false;
+        r->ready = r->idle = false;
         memset(r->counts, 0, sizeof r->counts);
         event_disarm(r->watchdog); /* until the next one's first sign */
         say_status(n);

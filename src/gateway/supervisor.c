@@ -215,6 +215,45 @@ static void on_child_ended(Child *c, bool stopped, void *userdata)
         notify_worker_gone(s->notify, c);
 }
 
+/* Finish what is open and end. */
+static void begin_stop(Supervisor *s)
+{
+    s->stopping = true;
+    /* How long it takes is said here and nowhere else; a span without end cannot be said, but a long one. */
+    (void) sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+            MIN(usec_add(s->options->drain_time, STOP_MARGIN), (usec_t) INT64_MAX));
+    if (s->worker) {
+        worker_drain(s->worker);
+        return;
+    }
+    for (size_t i = 0; i < WORKERS_MAX; i++)
+        child_stop(s->workers[i]);
+    maybe_exit(s);
+}
+
+static void on_all_idle(void *userdata)
+{
+    Supervisor *s = userdata;
+    char span[TIMESPAN_STRING_MAX];
+
+    if (s->stopping)
+        return;
+    log_info("Nothing to do for %s: exiting until the next connection.",
+            timespan_format(span, s->options->exit_idle_time));
+    begin_stop(s);
+}
+
+/* One of several workers cannot know of the others. */
+static void on_worker_idle(bool idle, void *userdata)
+{
+    Supervisor *s = userdata;
+
+    if (s->options->worker)
+        (void) sd_notifyf(false, NOTIFY_IDLE "=%d", idle);
+    else if (idle)
+        on_all_idle(s);
+}
+
 static int start_manager(Supervisor *s)
 {
     size_t n = 0;
@@ -252,7 +291,7 @@ static int start_manager(Supervisor *s)
 
 static int start_workers(Supervisor *s)
 {
-    int r = notify_new(s->event, s->options->n_workers, &s->notify);
+    int r = notify_new(s->event, s->options->n_workers, on_all_idle, s, &s->notify);
     if (r < 0)
         return log_error_errno(r, "Cannot open a socket for the workers' notifications: %m");
     s->self = program_path();
@@ -261,6 +300,7 @@ static int start_workers(Supervisor *s)
     s->worker_argv[n++] = (char *) "--worker";
     s->worker_argv[n++] = own_arg(s, "--runtime-dir=", s->runtime_dir);
     s->worker_argv[n++] = span_arg(s, "--drain-time=", s->options->drain_time);
+    s->worker_argv[n++] = span_arg(s, "--exit-idle-time=", s->options->exit_idle_time);
     for (size_t i = 0; i < n; i++)
         if (!s->worker_argv[i])
             return log_oom();
@@ -302,6 +342,8 @@ static int start_worker(Supervisor *s)
             .own_sockets = s->own_sockets,
             .own_manager = s->options->standalone && s->own_sockets,
             .drain_time = s->options->drain_time,
+            .exit_idle_time = s->options->exit_idle_time,
+            .idle = on_worker_idle,
             .done = on_worker_done,
             .userdata = s};
     int r = worker_new(s->event, &o, &s->worker);
@@ -323,17 +365,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, v
         (void) sd_event_exit(s->event, EXIT_SUCCESS);
         return 0;
     }
-    s->stopping = true;
-    /* How long it takes is said here and nowhere else; a span without end cannot be said, but a long one. */
-    (void) sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
-            MIN(usec_add(s->options->drain_time, STOP_MARGIN), (usec_t) INT64_MAX));
-    if (s->worker) {
-        worker_drain(s->worker);
-        return 0;
-    }
-    for (size_t i = 0; i < WORKERS_MAX; i++)
-        child_stop(s->workers[i]);
-    maybe_exit(s);
+    begin_stop(s);
     return 0;
 }
 

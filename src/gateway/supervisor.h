@@ -16,9 +16,9 @@ typedef struct GatewayOptions {
     char **config_dirs; /* NULL-terminated */
     const char *config;
     const char *runtime_dir;
-    usec_t drain_time;
-    bool own_sockets; /* with `worker`: nobody accepts from the passed sockets after us */
-    bool worker;      /* this is one of several, started by a supervisor: serve and do nothing else */
+    usec_t drain_time, exit_idle_time; /* USEC_INFINITY: never */
+    bool own_sockets;                  /* with `worker`: nobody accepts from the passed sockets after us */
+    bool worker; /* this is one of several, started by a supervisor: serve and do nothing else */
 } GatewayOptions;
 
 /* Runs the gateway. Returns the exit status. */

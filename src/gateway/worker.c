@@ -12,6 +12,7 @@
 
 #include "gateway/drain.h"
 #include "gateway/exchange.h"
+#include "gateway/idleness.h"
 #include "gateway/listener.h"
 #include "gateway/notify.h"
 #include "gateway/proxy.h"
@@ -30,8 +31,10 @@ struct Worker {
     const StatusTable *status;
     ActivityTable *activity;
     Drain drain;
+    Idleness idleness;
     sd_event_source *status_timer;
     bool ready, status_armed, is_done;
+    bool said_stays; /* why it will not exit when idle */
 };
 
 static void worker_done(Worker *w, int status)
@@ -41,6 +44,7 @@ static void worker_done(Worker *w, int status)
     w->is_done = true;
     w->proxy.draining = true;
     drain_done(&w->drain);
+    idleness_done(&w->idleness);
     w->options.done(status, w->options.userdata);
 }
 
@@ -73,6 +77,7 @@ static void on_change(void *userdata)
 {
     Worker *w = userdata;
 
+    idleness_count(&w->idleness, w->proxy.clients.n, deadlines_now(&w->proxy.deadlines));
     if (!w->status_armed && w->ready)
         w->status_armed = event_arm_timer(w->proxy.event, &w->status_timer, STATUS_PAUSE, on_status_timer, w,
                                   "status") >= 0;
@@ -172,6 +177,23 @@ static int open_for_business(Worker *w)
     return 0;
 }
 
+/* Could we end, and would the next connection have us started again? Sockets that only the manager or we
+ * ourselves have would refuse it. */
+static bool may_end(Worker *w)
+{
+    size_t n = listeners_n_given(w->listeners) + (w->options.own_sockets ? w->options.n_listen_fds : 0);
+
+    if (n == 0 || w->options.exit_idle_time == USEC_INFINITY)
+        return true;
+    if (!w->said_stays)
+        log_notice(
+                "Not exiting when idle: %zu listening socket%s not passed by the service manager, and nobody "
+                "would start dynapm for a connection to %s.",
+                n, n == 1 ? " was" : "s were", n == 1 ? "it" : "them");
+    w->said_stays = true;
+    return false;
+}
+
 static int on_attached(LinkAttachment *a, void *userdata)
 {
     Worker *w = userdata;
@@ -231,6 +253,8 @@ static int on_attached(LinkAttachment *a, void *userdata)
         log_info("Ready: %zu services.", route_image_n_services(routes));
     } else
         log_info("Attached to a new manager: %zu services.", route_image_n_services(routes));
+    if (!p->draining)
+        idleness_attached(&w->idleness, may_end(w));
     return 0;
 }
 
@@ -294,6 +318,7 @@ int worker_new(sd_event *event, const WorkerOptions *options, Worker **ret)
             (r = link_new(event, &options->manager, options->n_listen_fds == 0, &link_events, w, &w->link)) <
                     0)
         return log_error_errno(r, "Cannot set up the data path: %m");
+    idleness_init(&w->idleness, event, w->link, options->exit_idle_time, options->idle, options->userdata);
     *ret = TAKE_PTR(w);
     return 0;
 }
@@ -307,6 +332,7 @@ Worker *worker_free(Worker *w)
     w->ready = false; /* no more status from here on */
     sd_event_source_disable_unref(w->status_timer);
     drain_done(&w->drain);
+    idleness_done(&w->idleness);
     listeners_free(w->listeners);
     tunnels_done(&p->tunnels);
     if (p->server)
@@ -344,6 +370,7 @@ void worker_drain(Worker *w)
         worker_done(w, EXIT_SUCCESS);
         return;
     }
+    idleness_done(&w->idleness);
     listeners_stop(w->listeners, w->options.own_sockets, w->options.own_manager);
     drain_begin(&w->drain, p, w->options.drain_time, on_drained, w);
     say_status(w);

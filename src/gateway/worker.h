@@ -18,9 +18,14 @@ typedef struct WorkerOptions {
     bool shared;           /* other workers accept from them as well */
     bool own_sockets;      /* nobody accepts from listen_fds after us */
     bool own_manager;      /* nobody accepts from what the manager gives after us either: it ends with us */
+    usec_t exit_idle_time; /* USEC_INFINITY: never */
     usec_t drain_time;     /* for what is open at the end */
     /* It serves no more: 0 after worker_drain(), else 1, as it cannot work (logged). Must not free it. */
     void (*done)(int status, void *userdata);
+    /* Nothing was open for exit_idle_time and all services are offline; or, with false, there is something
+     * again.
+     */
+    void (*idle)(bool idle, void *userdata);
     void *userdata;
 } WorkerOptions;
 

@@ -42,6 +42,11 @@
  */
 #define BUS_IDLE "Idle"
 
+/* AwaitOffline() → ()
+ *   Answers as soon as no service is online, on its way, or left alone after a failure, and it is known of
+ * all whether they run; at once if that is so now. One call a connection at a time. */
+#define BUS_AWAIT_OFFLINE "AwaitOffline"
+
 /* ── looking after services ──
  *
  * On BUS_PATH BUS_MANAGER_INTERFACE and org.freedesktop.DBus.ObjectManager; for each service an object below

@@ -80,6 +80,15 @@ size_t listeners_count(const Listeners *l)
     return l->array.n;
 }
 
+size_t listeners_n_bound(const Listeners *l)
+{
+    size_t n = 0;
+
+    for (uint32_t at = 1; at <= l->array.n; at++)
+        n += listener_at(l, at)->fd >= 0 && !listener_at(l, at)->lent;
+    return n;
+}
+
 /* [::] means all addresses; on a machine without IPv6 these are 0.0.0.0. */
 static bool without_ipv6(const SocketAddress *a, SocketAddress *ret)
 {

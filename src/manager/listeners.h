@@ -18,6 +18,9 @@ int listeners_want(Listeners *l, const SocketAddress *a);
 /* How many addresses are wanted. */
 size_t listeners_count(const Listeners *l) _pure_;
 
+/* How many sockets are ours alone: bound here, or taken over from an earlier manager. */
+size_t listeners_n_bound(const Listeners *l) _pure_;
+
 /* The socket of an address that is wanted, bound at the first call and tried again after a failure. Returns
  * the descriptor, which stays ours, or -errno of socket_address_listen(); -ENOENT if nobody wants it. */
 int listeners_get(Listeners *l, const SocketAddress *a);

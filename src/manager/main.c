@@ -27,6 +27,7 @@ static const char *arg_runtime_dir = NULL;
 static bool arg_user = false;
 static bool arg_check = false;
 static bool arg_exit_with_parent = false;
+static usec_t arg_exit_idle_time = USEC_INFINITY;
 static pid_t arg_parent = 0; /* 0: not said */
 
 static int help(void)
@@ -42,6 +43,9 @@ static int help(void)
            "     --config=FILE      Read global settings from FILE\n"
            "     --runtime-dir=DIR  Keep the socket and what is remembered in DIR\n"
            "     --user             Use the folders of the calling user, not the system's\n"
+           "     --exit-idle-time=SPAN\n"
+           "                        Exit when no gateway was connected and every service was offline\n"
+           "                        for so long; the next connection has it started again\n"
            "     --exit-with-parent[=PID]\n"
            "                        Shut down when the parent process (PID) is gone\n"
            "     --exec-variable=NAME\n"
@@ -96,6 +100,7 @@ static int parse_argv(int argc, char **argv)
         ARG_CONFIG,
         ARG_RUNTIME_DIR,
         ARG_USER,
+        ARG_EXIT_IDLE_TIME,
         ARG_PARENT,
         ARG_EXEC_VARIABLE
     };
@@ -107,6 +112,7 @@ static int parse_argv(int argc, char **argv)
             {"config", required_argument, NULL, ARG_CONFIG},
             {"runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR},
             {"user", no_argument, NULL, ARG_USER},
+            {"exit-idle-time", required_argument, NULL, ARG_EXIT_IDLE_TIME},
             {"exit-with-parent", optional_argument, NULL, ARG_PARENT},
             {"exec-variable", required_argument, NULL, ARG_EXEC_VARIABLE},
             {},
@@ -134,6 +140,13 @@ static int parse_argv(int argc, char **argv)
         case ARG_USER:
             arg_user = true;
             break;
+        case ARG_EXIT_IDLE_TIME:
+            if (timespan_parse(optarg, &arg_exit_idle_time) < 0) {
+                fprintf(stderr, "%s: --exit-idle-time=%s: expected a time span such as \"10min\"\n",
+                        program_invocation_short_name, optarg);
+                return bad_usage();
+            }
+            break;
         case ARG_PARENT:
             arg_exit_with_parent = true;
             if (optarg && parse_pid(optarg, &arg_parent) < 0) {
@@ -148,6 +161,12 @@ static int parse_argv(int argc, char **argv)
         }
     if (optind < argc) {
         fprintf(stderr, "%s: unexpected argument '%s'\n", program_invocation_short_name, argv[optind]);
+        return bad_usage();
+    }
+    if (arg_exit_idle_time != USEC_INFINITY && arg_exit_with_parent) {
+        fprintf(stderr,
+                "%s: --exit-idle-time= does not go with --exit-with-parent: nobody would start it again\n",
+                program_invocation_short_name);
         return bad_usage();
     }
     return -1;
@@ -321,6 +340,7 @@ static int run(const char *dir, int listen_fd)
                     /* Services that name no user do not run as root. */
                     .default_user = manager == SERVICE_MANAGER_SYSTEM ? "dynapm-app" : NULL,
                     .gateway_uid = manager == SERVICE_MANAGER_SYSTEM ? system_gateway_uid() : (uid_t) -1,
+                    .exit_idle_time = MAX(arg_exit_idle_time, (usec_t) 1),
             },
             &m);
     if (r < 0)

@@ -94,6 +94,12 @@ static int method_idle(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 1;
 }
 
+static int method_await_offline(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    int r = peer_await_offline(userdata, m, error);
+    return r < 0 ? r : 1; /* the reply follows */
+}
+
 static const sd_bus_vtable gateway_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS(BUS_ATTACH, SD_BUS_ARGS("u", version, "b", main_listeners),
@@ -110,6 +116,7 @@ static const sd_bus_vtable gateway_vtable[] = {
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(BUS_IDLE, SD_BUS_ARGS("u", slot), SD_BUS_NO_RESULT, method_idle,
                 SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+        SD_BUS_METHOD(BUS_AWAIT_OFFLINE, NULL, NULL, method_await_offline, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 

@@ -75,6 +75,18 @@ static size_t n_still_up(const Manager *m)
     return n;
 }
 
+bool manager_is_at_rest(const Manager *m)
+{
+    if (!recovery_is_over(&m->recovery))
+        return false;
+    for (size_t i = 0; i < m->n_services; i++) {
+        const Service *s = m->services[i];
+        if (s && service_config(s)->kind != SERVICE_PROXY_ONLY && service_state(s) != SERVICE_OFFLINE)
+            return false;
+    }
+    return true;
+}
+
 void manager_exit(Manager *m, int status)
 {
     /* Connections that are open when a loop ends are flushed by sd-bus, which waits for whoever does not
@@ -95,6 +107,10 @@ static int on_report(sd_event_source *source, void *userdata)
     }
     if (m->stopping && n_still_up(m) == 0)
         manager_exit(m, EXIT_SUCCESS);
+    else {
+        peers_tell_if_offline(&m->peers);
+        idle_exit_check(&m->idle_exit);
+    }
     return 0;
 }
 
@@ -141,6 +157,8 @@ static void on_recovered(Service *s, void *userdata)
 {
     Manager *m = userdata;
     recovery_ended(&m->recovery);
+    if (recovery_is_over(&m->recovery))
+        report_soon(m);
 }
 
 /* ── loading ── */
@@ -240,12 +258,12 @@ int manager_publication(Manager *m, bool main_listeners, const Publication **ret
     return 0;
 }
 
-void manager_gateways_gone(Manager *m)
+void manager_gateways_changed(Manager *m)
 {
-    if (!listeners_forget_lent(m->listeners))
-        return;
-    for (size_t i = 0; i < ELEMENTSOF(m->publications); i++)
-        m->publications[i] = publication_free(m->publications[i]);
+    if (m->peers.n == 0 && listeners_forget_lent(m->listeners))
+        for (size_t i = 0; i < ELEMENTSOF(m->publications); i++)
+            m->publications[i] = publication_free(m->publications[i]);
+    report_soon(m);
 }
 
 /* ── life ── */
@@ -257,6 +275,7 @@ static int manager_begin(Manager *m)
         return r;
     (void) sd_event_source_set_description(m->report, "report");
     (void) sd_event_source_set_priority(m->report, SD_EVENT_PRIORITY_IDLE + 1);
+    report_soon(m);
     r = recovery_start(&m->recovery, m);
     if (r < 0)
         return r;
@@ -295,6 +314,7 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
             .gateway_uid = options->gateway_uid,
             .paths = options->config,
     };
+    idle_exit_init(&m->idle_exit, m, options->exit_idle_time > 0 ? options->exit_idle_time : USEC_INFINITY);
     int r = runtime_open(&m->runtime, options->runtime_dir, options->listen_fd);
     if (r < 0)
         return r;
@@ -346,6 +366,7 @@ Manager *manager_free(Manager *m)
     /* Services tell of themselves while they go, and gateways' ends are told to services. */
     peers_done(&m->peers);
     recovery_done(&m->recovery);
+    idle_exit_done(&m->idle_exit);
     for (size_t i = 0; i < m->n_services; i++)
         service_free(m->services[i]);
     free(m->services);

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "manager/activity.h"
 #include "manager/control.h"
+#include "manager/idle-exit.h"
 #include "manager/listeners.h"
 #include "manager/operations.h"
 #include "manager/peers.h"
@@ -36,6 +37,7 @@ typedef struct ManagerOptions {
     int listen_fd;    /* the socket that gateways connect to, taken over; < 0: bind it in runtime_dir */
     const char *default_user; /* of services that name none; NULL: whoever runs the manager */
     uid_t gateway_uid;        /* may attach beside root and ourselves; (uid_t) -1: nobody */
+    usec_t exit_idle_time;    /* 0 or USEC_INFINITY: never */
 } ManagerOptions;
 
 typedef struct Manager {
@@ -65,6 +67,8 @@ typedef struct Manager {
     Peers peers;
     Control *controls; /* a list, of all connections */
     Operations operations;
+
+    IdleExit idle_exit;
 
     sd_event_source *report; /* tells what has changed once a turn of the loop */
     char *reported;          /* what STATUS= said last */
@@ -97,8 +101,12 @@ Service *manager_find(const Manager *m, const char *name);
 /* The publication for a gateway, made at first use. Returns 0 or -errno. */
 int manager_publication(Manager *m, bool main_listeners, const Publication **ret);
 
-/* The last gateway has left, and with it whose sockets they had. */
-void manager_gateways_gone(Manager *m);
+/* A gateway has come, has left, or wants to know. What that changes is seen once this turn of the loop ends.
+ */
+void manager_gateways_changed(Manager *m);
+
+/* Is every service offline that is ours to start, and is that known? */
+bool manager_is_at_rest(const Manager *m);
 
 /* "12 services: 3 online, 1 starting", fresh memory; NULL when out of memory. */
 char *manager_describe(const Manager *m);

@@ -39,6 +39,7 @@ struct Peer {
     const Publication *publication; /* what it was given; the manager's */
     PendingWake *wakes;
     size_t n_wakes;
+    sd_bus_message *await_offline; /* the call that waits, NULL = none */
 };
 
 Manager *peer_manager(const Peer *p)
@@ -73,6 +74,7 @@ Peer *peer_free(Peer *p)
         return NULL;
     while (p->wakes)
         wake_free(p->wakes);
+    sd_bus_message_unref(p->await_offline);
     if (p->activity) {
         log_info("Gateway of process %d has left.", (int) p->pid);
         activity_remove(&p->manager->activity, p->activity, on_ended, p->manager);
@@ -220,7 +222,7 @@ static void on_wake_done(Service *s, const WakeResult *result, void *userdata)
     wake_free(w);
 }
 
-void peer_refuse_wakes(Peer *p)
+void peer_refuse_waiting(Peer *p)
 {
     while (p->wakes) {
         int r = sd_bus_reply_method_errorf(
@@ -229,6 +231,41 @@ void peer_refuse_wakes(Peer *p)
             log_debug_errno(r, "Cannot answer the gateway of process %d: %m", (int) p->pid);
         wake_free(p->wakes);
     }
+    if (p->await_offline) {
+        int r = sd_bus_reply_method_errorf(
+                p->await_offline, BUS_ERROR_SHUTTING_DOWN, "the manager is shutting down");
+        if (r < 0)
+            log_debug_errno(r, "Cannot answer the gateway of process %d: %m", (int) p->pid);
+        p->await_offline = sd_bus_message_unref(p->await_offline);
+    }
+}
+
+bool peer_awaits_offline(const Peer *p)
+{
+    return p->await_offline;
+}
+
+void peer_tell_offline(Peer *p)
+{
+    if (!p->await_offline)
+        return;
+    int r = sd_bus_reply_method_return(p->await_offline, NULL);
+    if (r < 0)
+        log_debug_errno(r, "Cannot answer the gateway of process %d: %m", (int) p->pid);
+    p->await_offline = sd_bus_message_unref(p->await_offline);
+}
+
+int peer_await_offline(Peer *p, sd_bus_message *call, sd_bus_error *error)
+{
+    if (!p->activity)
+        return sd_bus_error_set(error, BUS_ERROR_NOT_ATTACHED, "Attach comes first");
+    if (p->manager->stopping)
+        return sd_bus_error_set(error, BUS_ERROR_SHUTTING_DOWN, "the manager is shutting down");
+    if (p->await_offline)
+        return sd_bus_error_set(error, BUS_ERROR_TOO_MANY, "this connection waits already");
+    p->await_offline = sd_bus_message_ref(call);
+    manager_gateways_changed(p->manager);
+    return 0;
 }
 
 int peer_wake(Peer *p, sd_bus_message *call, uint32_t slot, uint32_t dead_epoch, const char *reason,

@@ -19,8 +19,11 @@ int peer_new(Manager *m, int fd, const struct ucred *who, void (*gone)(Peer *p, 
 Peer *peer_free(Peer *p);
 DEFINE_CLEANUP(Peer *, peer_free)
 
-/* Answers all wakes that wait: the manager is shutting down. */
-void peer_refuse_wakes(Peer *p);
+/* Answers all that wait for something: the manager is shutting down. */
+void peer_refuse_waiting(Peer *p);
+/* Does it wait until all services are offline? Tells it that they are. */
+bool peer_awaits_offline(const Peer *p);
+void peer_tell_offline(Peer *p);
 
 /* ── what the other side asks for; manager-bus.c has read the arguments ── */
 
@@ -37,5 +40,7 @@ void peer_lend(Peer *p, int fd);
 int peer_wake(Peer *p, sd_bus_message *call, uint32_t slot, uint32_t dead_epoch, const char *reason,
         sd_bus_error *error);
 void peer_idle(Peer *p, uint32_t slot);
+/* Answers `call` when all services are offline. */
+int peer_await_offline(Peer *p, sd_bus_message *call, sd_bus_error *error);
 
 Manager *peer_manager(const Peer *p);

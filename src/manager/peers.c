@@ -30,8 +30,7 @@ static void on_gone(Peer *peer, void *userdata)
             break;
         }
     peer_free(peer);
-    if (p->n == 0)
-        manager_gateways_gone(p->manager);
+    manager_gateways_changed(p->manager);
 }
 
 /* How many may be there before this one is too many; 0: none of its kind may. */
@@ -68,6 +67,7 @@ static void let_in(Peers *p, int fd)
         return;
     }
     p->peers[p->n++] = peer;
+    manager_gateways_changed(p->manager);
 }
 
 static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
@@ -118,7 +118,19 @@ void peers_close_door(Peers *p)
     p->accept = sd_event_source_disable_unref(p->accept);
     p->pause = sd_event_source_disable_unref(p->pause);
     for (size_t i = 0; i < p->n; i++)
-        peer_refuse_wakes(p->peers[i]);
+        peer_refuse_waiting(p->peers[i]);
+}
+
+void peers_tell_if_offline(Peers *p)
+{
+    bool wanted = false;
+
+    for (size_t i = 0; i < p->n; i++)
+        wanted |= peer_awaits_offline(p->peers[i]);
+    if (!wanted || !manager_is_at_rest(p->manager))
+        return;
+    for (size_t i = 0; i < p->n; i++)
+        peer_tell_offline(p->peers[i]);
 }
 
 void peers_done(Peers *p)

@@ -26,5 +26,7 @@ typedef struct Peers {
 int peers_init(Peers *p, Manager *m, int listen_fd);
 /* Lets nobody in any more; who is in stays, but nobody waits for a service any longer. */
 void peers_close_door(Peers *p);
+/* Answers those who wait until all services are offline, if they are. */
+void peers_tell_if_offline(Peers *p);
 /* Ends all connections. */
 void peers_done(Peers *p);

@@ -31,6 +31,11 @@ void recovery_hurry(Recovery *r, uint32_t slot)
     }
 }
 
+bool recovery_is_over(const Recovery *r)
+{
+    return !r->source || (r->next >= r->manager->n_services && r->n_running == 0);
+}
+
 void recovery_ended(Recovery *r)
 {
     if (!r->source) /* shutting down */

@@ -25,5 +25,7 @@ int recovery_start(Recovery *r, Manager *m);
 void recovery_done(Recovery *r);
 /* Someone needs this one: its turn is now. */
 void recovery_hurry(Recovery *r, uint32_t slot);
+/* Is it known of all whether they run? */
+bool recovery_is_over(const Recovery *r);
 /* One that had begun has ended. */
 void recovery_ended(Recovery *r);

@@ -29,6 +29,8 @@ typedef struct Fixture {
     const char *dirs[2];
     sd_event *event;
     Manager *manager;
+    bool passed;           /* its socket is not its own */
+    usec_t exit_idle_time; /* 0: never */
 } Fixture;
 
 typedef struct Gateway {
@@ -118,6 +120,19 @@ static inline uint16_t fixture_service(Fixture *f, const char *name, const char 
     return port;
 }
 
+/* The socket that a service manager would pass. */
+static inline int fixture_socket(const char *run)
+{
+    _cleanup_free_ char *path = text_format("%s/" MANAGER_SOCKET_NAME, run);
+    SocketAddress a;
+
+    assert_true(mkdir(run, 0755) == 0 || errno == EEXIST);
+    assert_int_equal(socket_address_from_path(path, &a), 0);
+    int fd = socket_address_listen(&a, 16);
+    assert_true(fd >= 0);
+    return fd;
+}
+
 static int fixture_try(Fixture *f)
 {
     assert_int_equal(sd_event_new(&f->event), 0);
@@ -125,7 +140,8 @@ static int fixture_try(Fixture *f)
             &(ManagerOptions){
                     .config = {.dirs = f->dirs, .global = f->global},
                     .runtime_dir = f->run,
-                    .listen_fd = -EBADF,
+                    .listen_fd = f->passed ? fixture_socket(f->run) : -EBADF,
+                    .exit_idle_time = f->exit_idle_time,
                     .gateway_uid = (uid_t) -1,
             },
             &f->manager);

@@ -39,16 +39,23 @@ class Machine(Gateway):
         if wait_ready and not self.lazy:
             self.wait_unit_ready(GATEWAY)
         else:
-            process.wait_for(lambda: Path(self.control).exists(), "the sockets are bound")
+            self.tell(state="")  # answered when the sockets are bound
         return self
 
     # ── telling the service manager what to do ──
 
     def tell(self, timeout=30, **command):
-        process.wait_for(lambda: Path(self.control).exists(), "the service manager listens")
-        with socket.socket(socket.AF_UNIX) as s:
+        def connection():
+            s = socket.socket(socket.AF_UNIX)
+            try:
+                s.connect(self.control)
+            except (FileNotFoundError, ConnectionRefusedError):
+                s.close()
+                return None
+            return s
+
+        with process.wait_for(connection, "the service manager listens") as s:
             s.settimeout(timeout)
-            s.connect(self.control)
             s.sendall(json.dumps(command).encode() + b"\n")
             return json.loads(s.makefile().readline())
 
