@@ -91,6 +91,7 @@ static void the_last_to_accept_empties_its_backlog_and_refuses_the_rest(void **s
     int fd = any_socket(&kept);
     _cleanup_close_ int keeper = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
+    assert_true(keeper >= 0);
     assert_int_equal(listeners_new(p, false, &ls), 0);
     assert_int_equal(listeners_add(ls, any_socket(&last), LISTENER_MAIN, false), 0);
     assert_int_equal(listeners_add(ls, fd, LISTENER_MAIN, true), 0);
