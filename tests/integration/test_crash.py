@@ -127,7 +127,7 @@ def test_a_killed_worker_takes_only_its_own_connections_along_and_the_count_reco
 
 
 def test_a_worker_killed_while_its_requests_wait_leaves_the_others_answered(site):
-    blog = site.app(env={"START_DELAY": 0.8}, idleTimeout="400ms")
+    blog = site.app(env={"START_DELAY": 3}, idleTimeout="400ms")
     gw = site.gateway(blog, workers=2)
 
     clients = [gw.raw(GET) for _ in range(16)]
