@@ -107,6 +107,20 @@ static int parse_span(const char *option, const char *s, usec_t *ret)
     return 0;
 }
 
+/* Do they go together? > 0 or < 0, as below. */
+static int check_options(void)
+{
+    bool has_config = arg_config_dirs[0] || arg_options.config;
+
+    if (has_config && !arg_options.standalone && !arg_check)
+        return log_error_errno(EINVAL, "--config-dir= and --config= go with --standalone or --check: else "
+                                       "the manager has the configuration.");
+    if (arg_options.exit_idle_time != USEC_INFINITY && arg_options.standalone && !arg_options.worker)
+        return log_error_errno(EINVAL, "--exit-idle-time= does not go with --standalone: nobody would start "
+                                       "dynapm again. It needs sockets that a service manager keeps.");
+    return 1;
+}
+
 /* > 0: go on, 0: done, < 0: the line is wrong. */
 static int parse_argv(int argc, char **argv)
 {
@@ -167,13 +181,7 @@ static int parse_argv(int argc, char **argv)
         return r;
     if (optind < argc)
         return log_error_errno(EINVAL, "Unexpected argument: %s", argv[optind]);
-    if ((n_dirs > 0 || arg_options.config) && !arg_options.standalone && !arg_check)
-        return log_error_errno(EINVAL, "--config-dir= and --config= go with --standalone or --check: else "
-                                       "the manager has the configuration.");
-    if (arg_options.exit_idle_time != USEC_INFINITY && arg_options.standalone && !arg_options.worker)
-        return log_error_errno(EINVAL, "--exit-idle-time= does not go with --standalone: nobody would start "
-                                       "dynapm again. It needs sockets that a service manager keeps.");
-    return 1;
+    return check_options();
 }
 
 /* The manager knows how to read a configuration; this program does not. */

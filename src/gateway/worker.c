@@ -194,6 +194,28 @@ static bool may_end(Worker *w)
     return false;
 }
 
+/* From the tables and routes of the last manager to those of this one. */
+static int switch_to(Worker *w, const StatusTable *status, ActivityTable *activity, RouteImage *routes)
+{
+    Proxy *p = &w->proxy;
+    RouteImage *old_routes = p->routes;
+    const StatusTable *old_status = w->status;
+    ActivityTable *old_activity = w->activity;
+    p->routes = routes;
+    w->status = status;
+    w->activity = activity;
+    int r = upstreams_set_routes(p->upstreams, routes);
+    if (old_routes)
+        move_clients(p, old_routes, routes);
+    if (old_routes)
+        route_image_unref(old_routes);
+    if (old_status)
+        status_table_unmap(old_status);
+    if (old_activity)
+        activity_table_unmap(old_activity);
+    return r;
+}
+
 static int on_attached(LinkAttachment *a, void *userdata)
 {
     Worker *w = userdata;
@@ -215,21 +237,7 @@ static int on_attached(LinkAttachment *a, void *userdata)
             status_table_unmap(status);
         return r;
     }
-    RouteImage *old_routes = p->routes;
-    const StatusTable *old_status = w->status;
-    ActivityTable *old_activity = w->activity;
-    p->routes = routes;
-    w->status = status;
-    w->activity = activity;
-    r = upstreams_set_routes(p->upstreams, routes);
-    if (old_routes)
-        move_clients(p, old_routes, routes);
-    if (old_routes)
-        route_image_unref(old_routes);
-    if (old_status)
-        status_table_unmap(old_status);
-    if (old_activity)
-        activity_table_unmap(old_activity);
+    r = switch_to(w, status, activity, routes);
     if (r < 0)
         return r;
 

@@ -90,6 +90,22 @@ static int exec_variable(const char *name)
     return EXIT_FAILURE;
 }
 
+/* Do the options go together, and is there nothing else? As below. */
+static int check_usage(int argc, char **argv)
+{
+    if (optind < argc) {
+        fprintf(stderr, "%s: unexpected argument '%s'\n", program_invocation_short_name, argv[optind]);
+        return bad_usage();
+    }
+    if (arg_exit_idle_time != USEC_INFINITY && arg_exit_with_parent) {
+        fprintf(stderr,
+                "%s: --exit-idle-time= does not go with --exit-with-parent: nobody would start it again\n",
+                program_invocation_short_name);
+        return bad_usage();
+    }
+    return -1;
+}
+
 /* Returns < 0 to go on, else the exit status. */
 static int parse_argv(int argc, char **argv)
 {
@@ -159,17 +175,7 @@ static int parse_argv(int argc, char **argv)
         default:
             return bad_usage();
         }
-    if (optind < argc) {
-        fprintf(stderr, "%s: unexpected argument '%s'\n", program_invocation_short_name, argv[optind]);
-        return bad_usage();
-    }
-    if (arg_exit_idle_time != USEC_INFINITY && arg_exit_with_parent) {
-        fprintf(stderr,
-                "%s: --exit-idle-time= does not go with --exit-with-parent: nobody would start it again\n",
-                program_invocation_short_name);
-        return bad_usage();
-    }
-    return -1;
+    return check_usage(argc, argv);
 }
 
 /* Who names folders of services means just those: the machine's global settings are then not read either. */
