@@ -245,7 +245,7 @@ static int manager_load(Manager *m, const ConfigPaths *paths)
     return 0;
 }
 
-int manager_publication(Manager *m, bool main_listeners, const Publication **ret)
+int manager_publication(Manager *m, bool main_listeners, Publication **ret)
 {
     Publication **p = &m->publications[main_listeners];
 
@@ -258,11 +258,16 @@ int manager_publication(Manager *m, bool main_listeners, const Publication **ret
     return 0;
 }
 
+void manager_listeners_changed(Manager *m)
+{
+    for (size_t i = 0; i < ELEMENTSOF(m->publications); i++)
+        m->publications[i] = publication_unref(m->publications[i]);
+}
+
 void manager_gateways_changed(Manager *m)
 {
     if (m->peers.n == 0 && listeners_forget_lent(m->listeners))
-        for (size_t i = 0; i < ELEMENTSOF(m->publications); i++)
-            m->publications[i] = publication_free(m->publications[i]);
+        manager_listeners_changed(m);
     report_soon(m);
 }
 
@@ -375,7 +380,7 @@ Manager *manager_free(Manager *m)
     sd_event_source_disable_unref(m->stop_limit);
     free(m->reported);
     for (size_t i = 0; i < ELEMENTSOF(m->publications); i++)
-        publication_free(m->publications[i]);
+        publication_unref(m->publications[i]);
     listeners_free(m->listeners);
     activity_done(&m->activity);
     status_table_unmap(m->status);

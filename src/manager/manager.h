@@ -98,8 +98,10 @@ Service *manager_service(const Manager *m, uint32_t slot);
 /* The service of a name, NULL where there is none. */
 Service *manager_find(const Manager *m, const char *name);
 
-/* The publication for a gateway, made at first use. Returns 0 or -errno. */
-int manager_publication(Manager *m, bool main_listeners, const Publication **ret);
+/* The publication for a gateway, made at first use; ours. Returns 0 or -errno. */
+int manager_publication(Manager *m, bool main_listeners, Publication **ret);
+/* Other sockets are there than a publication knows of: the next gateway gets one that is made anew. */
+void manager_listeners_changed(Manager *m);
 
 /* A gateway has come, has left, or wants to know. What that changes is seen once this turn of the loop ends.
  */

@@ -35,8 +35,8 @@ struct Peer {
     sd_bus *bus;
     sd_bus_slot *filter, *methods, *disconnected;
     Control *control;
-    const ActivityTable *activity;  /* NULL until attached */
-    const Publication *publication; /* what it was given; the manager's */
+    const ActivityTable *activity; /* NULL until attached */
+    Publication *publication;      /* what it was given */
     PendingWake *wakes;
     size_t n_wakes;
     sd_bus_message *await_offline; /* the call that waits, NULL = none */
@@ -75,6 +75,7 @@ Peer *peer_free(Peer *p)
     while (p->wakes)
         wake_free(p->wakes);
     sd_bus_message_unref(p->await_offline);
+    publication_unref(p->publication);
     if (p->activity) {
         log_info("Gateway of process %d has left.", (int) p->pid);
         activity_remove(&p->manager->activity, p->activity, on_ended, p->manager);
@@ -156,7 +157,7 @@ int peer_attach(Peer *p, uint32_t version, bool main_listeners, const Publicatio
         sd_bus_error *error)
 {
     _cleanup_close_ int fd = -EBADF;
-    const Publication *publication;
+    Publication *publication;
     const ActivityTable *activity;
 
     if (version != BUS_ATTACH_VERSION)
@@ -177,7 +178,7 @@ int peer_attach(Peer *p, uint32_t version, bool main_listeners, const Publicatio
         return log_error_errno(r, "Cannot make the gateway's activity table: %m");
     activity_add(&p->manager->activity, activity);
     p->activity = activity;
-    p->publication = publication;
+    p->publication = publication_ref(publication);
     log_info("Gateway of process %d has attached.", (int) p->pid);
     *ret = publication;
     *ret_activity_fd = TAKE_FD(fd);
@@ -200,14 +201,18 @@ int peer_listeners(Peer *p, uint32_t first, const int **ret, size_t *ret_n, sd_b
 
 void peer_offer(Peer *p, int fd)
 {
-    if (listeners_offer(p->manager->listeners, fd))
-        log_debug("Took over a listening socket from the gateway of process %d.", (int) p->pid);
+    if (!listeners_offer(p->manager->listeners, fd))
+        return;
+    log_debug("Took over a listening socket from the gateway of process %d.", (int) p->pid);
+    manager_listeners_changed(p->manager);
 }
 
 void peer_lend(Peer *p, int fd)
 {
-    if (listeners_lend(p->manager->listeners, fd))
-        log_debug("The gateway of process %d has a listening socket that is wanted.", (int) p->pid);
+    if (!listeners_lend(p->manager->listeners, fd))
+        return;
+    log_debug("The gateway of process %d has a listening socket that is wanted.", (int) p->pid);
+    manager_listeners_changed(p->manager);
 }
 
 static void on_wake_done(Service *s, const WakeResult *result, void *userdata)

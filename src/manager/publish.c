@@ -20,9 +20,15 @@ typedef struct Draft {
     Publication *publication;
 } Draft;
 
-Publication *publication_free(Publication *p)
+Publication *publication_ref(Publication *p)
 {
-    if (!p)
+    p->n_ref++;
+    return p;
+}
+
+Publication *publication_unref(Publication *p)
+{
+    if (!p || --p->n_ref > 0)
         return NULL;
     fd_close(p->routes_fd);
     free(p->listeners);
@@ -169,11 +175,11 @@ int publication_new(const Config *config, const uint32_t *slots, Listeners *list
         Publication **ret)
 {
     _cleanup_(route_builder_freep) RouteBuilder *builder = route_builder_new();
-    _cleanup_(publication_freep) Publication *p = new0(Publication, 1);
+    _cleanup_(publication_unrefp) Publication *p = new0(Publication, 1);
     int r = 0;
 
     if (p)
-        p->routes_fd = -EBADF;
+        *p = (Publication){.n_ref = 1, .routes_fd = -EBADF};
     if (!builder || !p)
         return -ENOMEM;
     Draft d = {config, listeners, builder, p};

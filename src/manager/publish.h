@@ -9,6 +9,7 @@
 #define NO_SLOT UINT32_MAX
 
 typedef struct Publication {
+    unsigned n_ref;
     int routes_fd;
     int *listeners; /* by the image's listener index; owned by Listeners */
     size_t n_listeners;
@@ -19,8 +20,9 @@ typedef struct Publication {
  * Returns 0 or -errno; logs only single routes. */
 int publication_new(const Config *config, const uint32_t *slots, Listeners *listeners, bool main_listeners,
         Publication **ret);
-Publication *publication_free(Publication *p);
-DEFINE_CLEANUP(Publication *, publication_free)
+Publication *publication_ref(Publication *p);
+Publication *publication_unref(Publication *p);
+DEFINE_CLEANUP(Publication *, publication_unref)
 
 /* Says to `listeners` all addresses that the configuration listens on. 0 or -ENOMEM. */
 int publication_want_listeners(const Config *config, Listeners *listeners);

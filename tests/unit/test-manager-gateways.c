@@ -202,6 +202,34 @@ static void a_socket_that_a_gateway_lends_comes_back_and_is_let_go_with_the_last
     fixture_done(&f);
 }
 
+static void a_socket_that_is_lent_late_is_in_the_next_image(void **state)
+{
+    Fixture f;
+    Gateway without, with;
+    SocketAddress a;
+    uint16_t port = free_port();
+
+    fixture_init(&f);
+    _cleanup_free_ char *json = text_format(
+            "{\"port\": \"127.0.0.1:%u\", \"base\": \"http://127.0.0.1:1\", \"proxyOnly\": true}", port);
+    fixture_config(&f, "app", json);
+    fixture_start(&f);
+    assert_int_equal(socket_address_from_ip("127.0.0.1", port, &a), 0);
+    _cleanup_close_ int owned = socket_address_listen(&a, 1);
+    gateway_init(&without, &f);
+    gateway_attach(&without, false); /* one at its end, for example */
+    assert_int_equal(without.n_listeners, 0);
+    gateway_init(&with, &f);
+    send_sockets(&with, BUS_LEND, owned, STDERR_FILENO);
+    gateway_attach(&with, false);
+    assert_int_equal(with.n_listeners, 1);
+    assert_int_equal(route_image_n_listeners(with.routes), 1);
+    assert_true(same_socket(with.listeners[0], owned));
+    gateway_done(&without);
+    gateway_done(&with);
+    fixture_done(&f);
+}
+
 static void calls_that_make_no_sense_are_answered_and_change_nothing(void **state)
 {
     Fixture f;
@@ -476,6 +504,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(more_sockets_than_a_message_carries_are_fetched_in_parts),
             cmocka_unit_test(a_new_manager_takes_its_sockets_back_from_a_gateway_that_stayed),
             cmocka_unit_test(a_socket_that_a_gateway_lends_comes_back_and_is_let_go_with_the_last_gateway),
+            cmocka_unit_test(a_socket_that_is_lent_late_is_in_the_next_image),
             cmocka_unit_test(calls_that_make_no_sense_are_answered_and_change_nothing),
             cmocka_unit_test(a_long_reason_is_cut_and_not_refused),
             cmocka_unit_test(a_gateway_that_leaves_while_it_waits_is_forgotten),
