@@ -183,7 +183,7 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
         return r;
     }
     clients_add(&p->clients, c);
-    deadline_set(&c->deadline, &p->clients.heads);
+    deadline_set(&c->deadline, p->draining ? &p->clients.graces : &p->clients.heads);
     /* From here on the library closes the descriptor, also on failure, and calls client_free(). */
     r = server_add_connection(p->server, c, address, len);
     if (r < 0)

@@ -72,8 +72,7 @@ void client_shutdown(Client *c);
 /* The gateway is to end, and between requests this connection is too: a request that is on its way is still
  * read and answered, for which the connection stays another CLIENT_GRACE. That is the time between a client's
  * decision to use it and its request's arrival here: half a round trip of the slowest network that people
- * use. It is no longer, because as long as it lasts new connections wait in the backlog for the next gateway.
- */
+ * use. It is no longer, because a restart takes as long. */
 #define CLIENT_GRACE (250 * USEC_PER_MSEC)
 void client_drain(Client *c);
 

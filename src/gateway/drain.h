@@ -9,18 +9,23 @@
 
 struct Proxy;
 
+typedef struct DrainEvents {
+    void (*stop_accepting)(void *userdata); /* once, before `done` */
+    void (*done)(void *userdata);           /* once; last */
+} DrainEvents;
+
 typedef struct Drain {
     struct Proxy *proxy;
-    sd_event_source *limit, *check;
+    const DrainEvents *events;
+    void *userdata;
+    sd_event_source *grace, *limit, *check;
+    bool accepting;
     bool last_words; /* the time is up, refusals are on their way */
     bool over;
-    void (*done)(void *userdata);
-    void *userdata;
 } Drain;
 
-/* No more connections are accepted: finishes those that are there, for `span` µs at most, and calls `done`
- * once, before this returns if nothing is open. A failure of the loop's is logged, and then it is done at
- * once. */
-void drain_begin(Drain *d, struct Proxy *p, usec_t span, void (*done)(void *userdata), void *userdata);
+/* Finishes what is there, for `span` µs at most. Events may come before this returns. A failure of the loop's
+ * is logged, and then it is done at once. */
+void drain_begin(Drain *d, struct Proxy *p, usec_t span, const DrainEvents *events, void *userdata);
 /* Forgets about it; harmless where it never began. */
 void drain_done(Drain *d);

@@ -34,7 +34,8 @@ struct Worker {
     Idleness idleness;
     sd_event_source *status_timer;
     bool ready, status_armed, is_done;
-    bool said_stays; /* why it will not exit when idle */
+    bool stopped_accepting; /* listen_fds are closed */
+    bool said_stays;        /* why it will not exit when idle */
 };
 
 static void worker_done(Worker *w, int status)
@@ -275,7 +276,7 @@ static int on_offer(size_t at, void *userdata)
 static int on_lend(size_t at, void *userdata)
 {
     Worker *w = userdata;
-    return at < w->options.n_listen_fds && !w->proxy.draining ? w->options.listen_fds[at] : -EBADF;
+    return at < w->options.n_listen_fds && !w->stopped_accepting ? w->options.listen_fds[at] : -EBADF;
 }
 
 static void on_lost(void *userdata)
@@ -370,6 +371,15 @@ static void on_drained(void *userdata)
     worker_done(w, EXIT_SUCCESS);
 }
 
+static void on_stop_accepting(void *userdata)
+{
+    Worker *w = userdata;
+    w->stopped_accepting = true;
+    listeners_stop(w->listeners, w->options.own_sockets, w->options.own_manager);
+}
+
+static const DrainEvents drain_events = {.stop_accepting = on_stop_accepting, .done = on_drained};
+
 void worker_drain(Worker *w)
 {
     Proxy *p = &w->proxy;
@@ -379,7 +389,6 @@ void worker_drain(Worker *w)
         return;
     }
     idleness_done(&w->idleness);
-    listeners_stop(w->listeners, w->options.own_sockets, w->options.own_manager);
-    drain_begin(&w->drain, p, w->options.drain_time, on_drained, w);
+    drain_begin(&w->drain, p, w->options.drain_time, &drain_events, w);
     say_status(w);
 }

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import process
+from harness import process, wait_for
 from harness.gateway import BUILD, PROGRAM
 from harness.load import Load
 from harness.machine import GATEWAY, MANAGER
@@ -23,6 +23,7 @@ def ask(machine, host="blog"):
 
 def exits(machine, starts):
     """Both have ended well after so many starts of the gateway."""
+    wait_for(lambda: machine.unit(GATEWAY)["starts"] >= starts, "the gateway is started")
     for unit in (GATEWAY, MANAGER):
         machine.wait_unit_gone(unit)
         assert machine.unit(unit)["exit"] == 0, machine.log
