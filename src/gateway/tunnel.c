@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 
 /* Owns the descriptors on both sides, the client whose connection it is, and the service's ticket. Most
- * tunnels say nothing most of the time: one that is silent is this struct and two sockets. What was received
- * is handed on from the proxy's scratch memory at once; only what a side does not take is kept, and as long
- * as something is, nothing more is read for that side: who is slow slows the other one.
+ * tunnels say nothing most of the time: one that is silent is this struct and two sockets.
  *
  * Each of the two ways ends by itself. An orderly end is passed on as such (shutdown(2)) when all before it
  * has been delivered, and the other way goes on; a broken connection is passed on as a broken one. The tunnel
  * is over when both ways are.
  *
- * Invariants: a way with stuck bytes has a receiver that will have room (EPOLLOUT) or end; no descriptor has
- * unread bytes that no event will tell of, unless its way is stuck. */
+ * Invariant: no descriptor has unread bytes that no event will tell of, unless its way is stuck, and then its
+ * receiver will have room (EPOLLOUT) or end. */
 
 #include "gateway/tunnel.h"
 
@@ -22,24 +20,11 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-#define PIECE ((size_t) (64 * 1024))    /* read at once, and so the most that can be stuck */
-#define TURN (16 * PIECE)               /* then others have theirs */
 #define CLOSING_SPAN (5 * USEC_PER_SEC) /* for a side to take note of the end */
 #define KEEPALIVE_IDLE 120              /* s; a client that has vanished is missed after 3 minutes */
 #define KEEPALIVE_INTERVAL 20
 #define KEEPALIVE_COUNT 3
 #define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
-
-typedef enum WayEnd { WAY_OPEN, WAY_ENDED, WAY_BROKEN } WayEnd;
-
-typedef struct Way {
-    int from, to;
-    uint32_t len, at;
-    char *stuck; /* bytes that the receiver did not take yet */
-    uint64_t bytes;
-    WayEnd end; /* of the sender */
-    bool told;  /* the receiver was told of the end, or takes no more: what still comes is dropped */
-} Way;
 
 struct Tunnel {
     Proxy *proxy;
@@ -102,8 +87,8 @@ static Tunnel *tunnel_free(Tunnel *t)
     if (t->next)
         t->next->prev = t->prev;
     ts->n--;
-    free(t->up.stuck);
-    free(t->down.stuck);
+    way_done(&t->up);
+    way_done(&t->down);
     free(t->log);
     return mfree(t);
 }
@@ -145,89 +130,20 @@ static void note_activity(Tunnel *t)
     deadline_set(&t->idle, &ts->idle);
 }
 
-static void way_empty(Way *w)
+/* Passes on what has come one way. False: its receiver is gone. */
+static bool pass(Tunnel *t, Way *w, bool to_the_end)
 {
-    w->stuck = mfree(w->stuck);
-    w->len = w->at = 0;
-}
+    uint64_t before = w->bytes;
+    bool was_stuck = w->stuck;
 
-/* Sends what was just received, and keeps what is not taken. False: the receiver is gone. */
-static bool way_send(Tunnel *t, Way *w, const char *data, size_t n)
-{
-    ssize_t sent = send(w->to, data, n, MSG_NOSIGNAL);
-
-    if (sent < 0 && errno != EAGAIN)
-        return false;
-    sent = MAX(sent, 0);
-    w->bytes += (uint64_t) sent;
-    if ((size_t) sent < n) {
-        w->stuck = memdup_bytes(data + sent, n - (size_t) sent);
-        w->len = (uint32_t) (n - (size_t) sent);
-        if (!w->stuck)
-            w->end = WAY_BROKEN; /* as a gap in the stream would be worse */
-    }
-    note_activity(t);
-    return true;
-}
-
-/* Sends what is stuck. False: the receiver is gone. */
-static bool way_flush(Tunnel *t, Way *w)
-{
-    ssize_t sent = send(w->to, w->stuck + w->at, w->len - w->at, MSG_NOSIGNAL);
-
-    if (sent < 0)
-        return errno == EAGAIN;
-    w->bytes += (uint64_t) sent;
-    w->at += (uint32_t) sent;
-    if (w->at == w->len)
-        way_empty(w);
-    note_activity(t);
-    return true;
-}
-
-/* All was delivered: the receiver is told that no more comes. */
-static void way_tell(Way *w)
-{
-    if (!w->told) {
-        w->told = true;
-        (void) shutdown(w->to, SHUT_WR);
-    }
-}
-
-/* Passes on what there is to pass on. A short read means that this was all, but where an end was announced
- * along with the bytes. Returns false when the receiver is gone. */
-static bool way_run(Tunnel *t, Way *w, bool to_the_end)
-{
-    char *piece = t->proxy->scratch;
-
-    for (size_t turn = 0; turn < TURN;) {
-        if (w->stuck && !way_flush(t, w))
-            return false;
-        if (w->stuck || w->end == WAY_BROKEN)
-            return true;
-        if (w->end == WAY_ENDED || t->ending)
-            way_tell(w);
-        if (w->end == WAY_ENDED)
-            return true;
-        ssize_t n = recv(w->from, piece, PIECE, 0);
-        if (n < 0 && errno == EAGAIN)
-            return true;
-        if (n <= 0) {
-            w->end = n == 0 ? WAY_ENDED : WAY_BROKEN;
-            continue;
-        }
-        if (!w->told && !way_send(t, w, piece, (size_t) n))
-            return false;
-        if (w->stuck || ((size_t) n < PIECE && !to_the_end))
-            return true;
-        turn += (size_t) n;
-    }
-    /* There may be more, which no edge will tell of. */
-    if (w == &t->up)
+    WayResult r = way_run(w, &t->proxy->tunnels.mover, to_the_end, t->ending);
+    if (w->bytes != before || (w->stuck && !was_stuck))
+        note_activity(t);
+    if (r == WAY_MORE && w == &t->up)
         poller_rearm(&t->proxy->poller, &t->source, EVENTS);
-    else
+    else if (r == WAY_MORE)
         upstream_rearm(t->upstream);
-    return true;
+    return r != WAY_GONE;
 }
 
 /* The receiver of `w` takes nothing any more. What it has said before still counts, and where that was all,
@@ -236,12 +152,10 @@ static void receiver_gone(Tunnel *t, Way *w)
 {
     Way *back = w == &t->up ? &t->down : &t->up;
 
-    way_empty(w);
-    w->told = true;
-    if (!way_run(t, back, true)) {
+    way_close(w);
+    if (!pass(t, back, true)) {
         w->end = WAY_BROKEN;
-        way_empty(back);
-        back->told = true;
+        way_close(back);
     } else if (back->end == WAY_ENDED && !t->ending)
         begin_ending(t);
 }
@@ -263,9 +177,9 @@ static void settle(Tunnel *t)
 
 static void run(Tunnel *t, bool up, bool down, bool to_the_end)
 {
-    if (up && !way_run(t, &t->up, to_the_end))
+    if (up && !pass(t, &t->up, to_the_end))
         receiver_gone(t, &t->up);
-    if (down && !way_run(t, &t->down, to_the_end))
+    if (down && !pass(t, &t->down, to_the_end))
         receiver_gone(t, &t->down);
     settle(t);
 }
@@ -327,6 +241,7 @@ static void on_nap(Deadline *d)
 void tunnels_init(Tunnels *ts, Proxy *p)
 {
     *ts = (Tunnels){};
+    mover_init(&ts->mover, p->scratch);
     deadline_queue_init(&ts->idle, &p->deadlines, USEC_INFINITY, on_idle);
     deadline_queue_init(&ts->stuck, &p->deadlines, USEC_INFINITY, on_stuck);
     deadline_queue_init(&ts->closing, &p->deadlines, CLOSING_SPAN, on_closing);
@@ -344,6 +259,7 @@ void tunnels_done(Tunnels *ts)
 {
     while (ts->all)
         tunnel_free(ts->all);
+    mover_done(&ts->mover);
     while (ts->naps) {
         NapQueue *q = ts->naps;
         ts->naps = q->next;
@@ -402,15 +318,9 @@ int tunnel_new(Proxy *p, const TunnelEnds *ends)
     t->proxy = p;
     t->client = ends->client;
     t->upstream = ends->upstream;
-    t->up = (Way){.from = ends->fd,
-            .to = upstream_fd(ends->upstream),
-            .stuck = TAKE_PTR(ahead),
-            .len = (uint32_t) ends->n_to_upstream};
-    t->down = (Way){.from = t->up.to,
-            .to = ends->fd,
-            .stuck = ends->to_client,
-            .at = (uint32_t) ends->at_to_client,
-            .len = (uint32_t) ends->n_to_client};
+    int service = upstream_fd(ends->upstream);
+    way_init(&t->up, ends->fd, service, TAKE_PTR(ahead), 0, ends->n_to_upstream);
+    way_init(&t->down, service, ends->fd, ends->to_client, ends->at_to_client, ends->n_to_client);
     t->log = ends->log;
     t->begun = ends->begun;
     ticket_move(ends->ticket, &t->ticket);

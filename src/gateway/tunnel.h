@@ -8,6 +8,7 @@
 #include "gateway/client.h"
 #include "gateway/gate.h"
 #include "gateway/upstream.h"
+#include "gateway/way.h"
 
 typedef struct Tunnel Tunnel;
 typedef struct NapQueue NapQueue;
@@ -18,6 +19,7 @@ typedef struct Tunnels {
     size_t n;
     DeadlineQueue idle, stuck, closing;
     NapQueue *naps; /* one a span of webSocketIdle */
+    Mover mover;
 } Tunnels;
 
 typedef struct TunnelEnds {
