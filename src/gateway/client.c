@@ -163,7 +163,7 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
         fd_close(fd);
         return -ENOMEM;
     }
-    *c = (Client){.proxy = p, .watch.fd = -EBADF, .fd = fd, .listener = listener};
+    *c = (Client){.proxy = p, .watch.fd = -EBADF, .tap.fd = -EBADF, .fd = fd, .listener = listener};
     read_address(c, address);
     bool is_ip = address->sa_family != AF_UNIX;
     if (is_ip && limits->max_connections_per_address > 0 &&
@@ -176,8 +176,11 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
     if (is_ip)
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 
-    int r = poller_add(&p->poller, &c->watch, fd, EPOLLRDHUP | EPOLLET, on_watched);
+    int r = tap_open(&c->tap, fd);
+    if (r >= 0)
+        r = poller_add(&p->poller, &c->watch, fd, EPOLLRDHUP | EPOLLET, on_watched);
     if (r < 0) {
+        tap_close(&c->tap);
         fd_close(fd);
         free(c);
         return r;
@@ -214,6 +217,7 @@ void client_closed(Client *c)
 
 void client_unwatch(Client *c)
 {
+    tap_close(&c->tap);
     poller_forget(&c->proxy->poller, &c->watch, true);
 }
 
@@ -228,6 +232,7 @@ void client_free(Client *c)
     Clients *cs = &c->proxy->clients;
 
     deadline_clear(&c->deadline);
+    tap_close(&c->tap);
     poller_forget(&c->proxy->poller, &c->watch, false);
     clients_remove(cs, c);
     free(c);

@@ -9,6 +9,7 @@
 
 #include "gateway/deadline.h"
 #include "gateway/poller.h"
+#include "gateway/tap.h"
 
 typedef struct Client Client;
 typedef struct Clients Clients;
@@ -24,6 +25,7 @@ struct Client {
     struct Exchange *exchange; /* the request in hand, NULL between two */
     struct Tunnel *tunnel;     /* what has become of the connection, NULL while it speaks HTTP */
     PollSource watch;
+    Tap tap;
     Deadline deadline; /* for a head, or for the next request */
     Client *prev, *next;
     Client *same_hash;   /* in Clients.by_address */

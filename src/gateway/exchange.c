@@ -19,6 +19,7 @@
 #include "util/log.h"
 
 #define ADMISSION_SPAN (100 * USEC_PER_MSEC)
+#define BAD_CHUNKS "The request's chunks are malformed."
 #define DISCARD_MAX                                                                                          \
     (64 * 1024 * 1024) /* bytes read on after an early answer, so that the client gets to see it */
 
@@ -75,6 +76,7 @@ void exchange_completed(Exchange *e, bool ok)
     if (e->response)
         MHD_destroy_response(e->response);
     route_image_unref(e->routes);
+    tap_next(&c->tap, e->facts.body == REQUEST_BODY_CHUNKED ? c->tap.scanned : e->facts.content_length);
     free(e->out);
     free(e->in);
     free(e);
@@ -185,8 +187,22 @@ static const RouteEntry *find_route(Exchange *e, bool *ret_host_known)
     return route_image_match_listener(e->routes, e->client->listener, f->target, f->target_len);
 }
 
-/* Everything that can be said of a request by its head alone. False: an answer is ready, after which the
- * connection closes. */
+/* Has the body's framing watched, and looks at what of it came along with the head. */
+static bool check_body(Exchange *e, size_t head_size, RequestRefusal *refusal)
+{
+    Tap *tap = &e->client->tap;
+    const char *end = e->method + head_size;
+
+    size_t n = tap_head(tap, end);
+    if (e->facts.body != REQUEST_BODY_CHUNKED)
+        return true;
+    tap_scan(tap, end, n);
+    *refusal = (RequestRefusal){400, BAD_CHUNKS};
+    return tap->verdict >= 0;
+}
+
+/* Everything that can be said of a request by its head, and by what came along with it, alone. False: an
+ * answer is ready, after which the connection closes. */
 static bool check_head(Exchange *e)
 {
     Proxy *p = proxy_of(e);
@@ -211,7 +227,7 @@ static bool check_head(Exchange *e)
         refusal = (RequestRefusal){414, "The request target is too long."};
     else if (a == AUDIT_TOO_MANY || size->header_size > server_max_head(p->server))
         refusal = (RequestRefusal){431, "The request's header fields are too many or too long."};
-    else if (request_check(&head, &e->facts, &refusal) == 0)
+    else if (request_check(&head, &e->facts, &refusal) == 0 && check_body(e, size->header_size, &refusal))
         return true;
 
     e->close = true;
@@ -281,6 +297,26 @@ static enum MHD_Result queue_answer(Exchange *e)
     return answer_queue(e) ? MHD_YES : MHD_NO;
 }
 
+/* The library takes no answer in the middle of a request; as nothing of one was written yet, we may. */
+static void refuse_body(Exchange *e, unsigned status)
+{
+    char answer[128];
+
+    int n = snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+            status == 400 ? "400 Bad Request" : "408 Request Timeout");
+    (void) send(e->client->fd, answer, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    e->status = status;
+    exchange_abort(e);
+}
+
+/* The library reads chunks less strictly than RFC 9112 7.1 does: what it makes of them counts only as long as
+ * the tap agrees, that there is more to come or that it was all. */
+static bool body_is_sound(const Exchange *e, bool more)
+{
+    const Tap *tap = &e->client->tap;
+    return !tap->scanning || e->request_done || (more ? tap->verdict >= 0 : tap->verdict > 0);
+}
+
 /* A piece of the body. */
 static enum MHD_Result handle_body(Exchange *e, const char *upload, size_t *upload_size)
 {
@@ -324,6 +360,10 @@ enum MHD_Result exchange_handle(
         /* An answer that is queued now closes the connection, which is what a refused head needs. */
         return e->state == EXCHANGE_ANSWERED && e->close ? queue_answer(e) : MHD_YES;
     }
+    if (!body_is_sound(e, *upload_size > 0)) {
+        refuse_body(e, 400);
+        return MHD_NO;
+    }
     if (*upload_size > 0)
         return handle_body(e, upload, upload_size);
 
@@ -342,24 +382,14 @@ enum MHD_Result exchange_handle(
 
 /* ── limits in time ── */
 
-static void refuse_late_body(Exchange *e)
-{
-    static const char answer[] =
-            "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-
-    /* The library takes no answer in the middle of a request; as nothing of one was written yet, we may. */
-    (void) send(e->client->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    exchange_abort(e);
-}
-
 static void on_body_total(Deadline *d)
 {
-    refuse_late_body(container_of(d, Exchange, total));
+    refuse_body(container_of(d, Exchange, total), 408);
 }
 
 static void on_body_idle(Deadline *d)
 {
-    refuse_late_body(container_of(d, Exchange, wait));
+    refuse_body(container_of(d, Exchange, wait), 408);
 }
 
 static void on_first_byte(Deadline *d)

@@ -29,6 +29,7 @@ typedef struct RequestLine {
  * the request's end. */
 AuditResult head_audit(struct MHD_Connection *c, const RequestLine *line, Field *fields, size_t *ret_n);
 
-/* Feeds a fixed set of good and bad heads through a real daemon and compares. Returns 0, or -EOPNOTSUPP when
- * this version of the library does not store a head in the way that head_audit() relies on. */
+/* Feeds a fixed set of good and bad heads, and of bodies for the tap (tap.h), through a real daemon and
+ * compares. Returns 0, or -EOPNOTSUPP when this version of the library does not receive and store them in the
+ * way that both rely on. */
 int head_audit_self_test(void);

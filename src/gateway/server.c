@@ -139,7 +139,9 @@ int server_new(Proxy *p, uint32_t max_head, Server **ret)
     int r = head_audit_self_test();
     if (r < 0)
         return log_error_errno(r,
-                "This libmicrohttpd (%s) does not keep request heads in the form that their audit needs: %m",
+                "This libmicrohttpd (%s) does not receive and keep requests in the form that their audit "
+                "needs: "
+                "%m",
                 MHD_get_version());
 
     Server *s = new0(Server, 1);

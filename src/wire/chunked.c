@@ -102,10 +102,11 @@ static ChunkedState next_state(ChunkedDecoder *d, char c)
     return BAD;
 }
 
+/* `to` NULL: the data are not wanted. */
 static size_t take_data(ChunkedDecoder *d, char *to, const char *from, size_t n)
 {
     n = (size_t) MIN((uint64_t) n, d->left);
-    if (to != from)
+    if (to && to != from)
         memmove(to, from, n);
     d->left -= n;
     if (d->left == 0)
@@ -113,15 +114,15 @@ static size_t take_data(ChunkedDecoder *d, char *to, const char *from, size_t n)
     return n;
 }
 
-int chunked_decode(ChunkedDecoder *d, char *buf, size_t *len, size_t *consumed)
+static int run(ChunkedDecoder *d, const char *buf, size_t len, char *out, size_t *ret_len, size_t *consumed)
 {
-    const char *p = buf, *end = buf + *len;
-    char *out = buf;
+    const char *p = buf, *end = buf + len;
 
+    *ret_len = 0;
     while (p < end && d->state < END) {
         if (d->state == DATA) {
-            size_t n = take_data(d, out, p, (size_t) (end - p));
-            out += n;
+            size_t n = take_data(d, out ? out + *ret_len : NULL, p, (size_t) (end - p));
+            *ret_len += n;
             p += n;
             continue;
         }
@@ -133,7 +134,6 @@ int chunked_decode(ChunkedDecoder *d, char *buf, size_t *len, size_t *consumed)
         if (d->state != BAD)
             p++;
     }
-    *len = (size_t) (out - buf);
     *consumed = (size_t) (p - buf);
     switch (d->state) {
     case END:
@@ -145,4 +145,15 @@ int chunked_decode(ChunkedDecoder *d, char *buf, size_t *len, size_t *consumed)
     default:
         return 0;
     }
+}
+
+int chunked_decode(ChunkedDecoder *d, char *buf, size_t *len, size_t *consumed)
+{
+    return run(d, buf, *len, buf, len, consumed);
+}
+
+int chunked_scan(ChunkedDecoder *d, const char *buf, size_t len, size_t *consumed)
+{
+    size_t n_data;
+    return run(d, buf, len, NULL, &n_data, consumed);
 }

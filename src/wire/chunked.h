@@ -24,3 +24,6 @@ typedef struct ChunkedDecoder {
  * on bad syntax (then *len bytes at the front are still good data), -EMSGSIZE when extensions or the trailers
  * exceed their bound. The end and an error are final: later calls give the same and consume nothing. */
 int chunked_decode(ChunkedDecoder *d, char *buf, size_t *len, size_t *consumed);
+
+/* The same without decoding: looks at buf[0..len) and leaves it as it is. */
+int chunked_scan(ChunkedDecoder *d, const char *buf, size_t len, size_t *consumed);

@@ -39,8 +39,11 @@ static Outcome decode(const char *in, size_t len, uint32_t seed)
         }
         char *buf = malloc(n + !n);
         memcpy(buf, in + o.consumed, n);
-        size_t got = n, used = 0;
+        size_t got = n, used = 0, seen = 0;
+        ChunkedDecoder looks = d;
+        int result = chunked_scan(&looks, buf, n, &seen);
         o.result = chunked_decode(&d, buf, &got, &used);
+        CHECK(result == o.result && seen == used && memcmp(&looks, &d, sizeof d) == 0);
         CHECK(got <= used && used <= n && (o.result != 0 || used == n));
         memcpy(o.data + o.len, buf, got);
         o.len += got;

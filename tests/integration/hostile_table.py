@@ -315,6 +315,18 @@ BAD_BODY = [BadBody("chunk " + name, encode(post(CHUNKED, body=body))) for name,
     "data that a bare LF ends": "4\r\nbody\n" + LAST,
     "data that nothing ends": "4\r\nbody" + LAST,
     "at last ended by a bare LF": "4\r\nbody\r\n0\n\n",
+    "at last and a bare LF for the empty line": "4\r\nbody\r\n0\r\n\n",
+    "at last behind a bare LF": "4\r\nbody\n0\r\n\r\n",
+    "extension with a NUL": "4;a\0\r\nbody\r\n" + LAST,
+    "extension with a bare CR": "4;a\rb\r\nbody\r\n" + LAST,
+    "size before a space": "4 \r\nbody\r\n" + LAST,
+    "size before a NUL": "4\0\r\nbody\r\n" + LAST,
+    "trailer that a bare LF ends": "4\r\nbody\r\n0\r\nX-T: 1\n\r\n",
+    "trailer folded": "4\r\nbody\r\n0\r\nX-T: 1\r\n 2\r\n\r\n",
+    "trailer without a colon": "4\r\nbody\r\n0\r\nX-T\r\n\r\n",
+    "trailer with a space before the colon": "4\r\nbody\r\n0\r\nX-T : 1\r\n\r\n",
+    "trailer with a NUL": "4\r\nbody\r\n0\r\nX-T: 1\0\r\n\r\n",
+    "extensions without end": "".join(f"1;{'x' * 4000}\r\nb\r\n" for _ in range(6)) + LAST,
 }.items()]
 
 
@@ -413,6 +425,12 @@ GOOD = [
          want("GET /1 HTTP/1.1"), want(POST, body="body"), want("GET /3 HTTP/1.1")),
     good("a chunked one and another", post(CHUNKED, body="4\r\nbody\r\n" + LAST) + head(request="GET /2 HTTP/1.1"),
          want(POST, body="body"), want("GET /2 HTTP/1.1")),
+    good("bodies of every kind in a row, with empty lines between",
+         "\r\n" + post(CHUNKED, body="4\r\nbody\r\n" + LAST) + "\r\n\r\n" + post("Content-Length: 5", body="1\n\r\nx")
+         + post(CHUNKED, body="2;x\r\n\n\n\r\n1\r\n\r\r\n0\r\nX-T: 1\r\n\r\n") + "\r\n"
+         + head(request="GET /4 HTTP/1.1") + post(CHUNKED, body="5\r\n0\r\n\r\n\r\n" + LAST),
+         want(POST, body="body"), want(POST, body="1\n\r\nx"), want(POST, body="\n\n\r"), want("GET /4 HTTP/1.1"),
+         want(POST, body="0\r\n\r\n")),
 ]
 
 # Sent behind what is bad: a second request, which nobody may see.

@@ -26,18 +26,8 @@ def address(recorder):
     site.finish()
 
 
-# libmicrohttpd takes chunks apart, reads a bare LF as the end of a chunk's line, and shows nobody the line. What goes
-# upstream is framed anew, so no service is misled, but a proxy in front of us that reads it otherwise might be.
-LIBRARY_READS_BARE_LF = {
-    "chunk size that a bare LF ends", "chunk extension with a bare LF", "chunk data shorter than its size",
-    "chunk data that a bare LF ends", "chunk at last ended by a bare LF",
-}
-
-
 def cases(entries):
-    known = pytest.mark.xfail(strict=True, reason="libmicrohttpd reads a bare LF in chunked framing")
-    return pytest.mark.parametrize("case", [
-        pytest.param(c, id=c.name, marks=[known] if c.name in LIBRARY_READS_BARE_LF else []) for c in entries])
+    return pytest.mark.parametrize("case", [pytest.param(c, id=c.name) for c in entries])
 
 
 @WAYS

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* The bytes that libmicrohttpd receives on a client's connection, as it receives them. The library takes the
+ * framing of a body off without showing it, and accepts framing that RFC 9112 7.1 forbids; here it is looked
+ * at before that happens. Also tells how much of what follows a head has been received already. */
+
+#include "wire/chunked.h"
+
+typedef struct Tap {
+    int fd;
+    const char *buffer; /* the first byte of the library's buffer */
+    uint64_t received;  /* bytes since the connection's begin */
+    uint64_t message;   /* where among them the message in hand begins, and its body */
+    uint64_t body;
+    bool scanning;
+    int verdict;      /* of the chunked body: 0 it goes on, 1 it has ended, < 0 it is not what it should be */
+    uint64_t scanned; /* its bytes so far, framing included */
+    ChunkedDecoder chunks;
+} Tap;
+
+/* Before the library receives the first byte. 0 or -ENOMEM. */
+int tap_open(Tap *t, int fd);
+void tap_close(Tap *t);
+
+/* The message's head has been read; it ends at `end` in the library's buffer. Returns how many bytes behind
+ * it have been received already: they are there, and unchanged. */
+size_t tap_head(Tap *t, const char *end);
+/* Right after that: a chunked body follows. */
+void tap_scan(Tap *t, const char *end, size_t n_received);
+/* The message is over, its body having had so many bytes on the wire: the next one begins. */
+void tap_next(Tap *t, uint64_t body);

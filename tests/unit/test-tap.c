@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+
+/* The tap by itself; that libmicrohttpd is tapped is what head_audit_self_test() shows. */
+
+#include "tests/unit/test.h"
+
+#include <sys/socket.h>
+
+#include "gateway/tap.h"
+#include "util/fd.h"
+
+typedef struct Fixture {
+    int peer, fd;
+    char buffer[4096]; /* the library's */
+    size_t end;
+    Tap tap;
+} Fixture;
+
+static int set_up(void **state)
+{
+    Fixture *f = new0(Fixture, 1);
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+    f->peer = pair[0];
+    f->fd = pair[1];
+    assert_int_equal(tap_open(&f->tap, f->fd), 0);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    Fixture *f = *state;
+
+    tap_close(&f->tap);
+    fd_close(f->peer);
+    fd_close(f->fd);
+    free(f);
+    return 0;
+}
+
+static void receive(Fixture *f, const char *bytes)
+{
+    size_t n = strlen(bytes);
+
+    if (n > 0)
+        assert_int_equal(send(f->peer, bytes, n, 0), n);
+    ssize_t got = recv(f->fd, f->buffer + f->end, sizeof f->buffer - f->end, 0);
+    assert_true(got >= (ssize_t) n);
+    f->end += (size_t) got;
+}
+
+/* "HEAD" stands for a head. */
+static const char *head_end(Fixture *f)
+{
+    return strstr(f->buffer, "HEAD") + 4;
+}
+
+static void what_is_behind_a_head_is_counted(void **state)
+{
+    Fixture *f = *state;
+    char c;
+
+    receive(f, "\r\nHE");
+    receive(f, "AD");
+    assert_int_equal(tap_head(&f->tap, head_end(f)), 0);
+    receive(f, "body");
+    assert_int_equal(tap_head(&f->tap, head_end(f)), 4);
+    assert_int_equal(send(f->peer, "!", 1, 0), 1);
+    assert_int_equal(recv(f->fd, &c, 1, MSG_PEEK), 1); /* is not received yet */
+    assert_int_equal(tap_head(&f->tap, head_end(f)), 4);
+    receive(f, "");
+    assert_int_equal(tap_head(&f->tap, head_end(f)), 5);
+    tap_next(&f->tap, 5);
+
+    memset(f->buffer, 0, sizeof f->buffer); /* the library begins anew at the start of its buffer */
+    f->end = 0;
+    receive(f, "\r\nHEAD12");
+    assert_int_equal(f->tap.received, 2 + 4 + 5 + 8);
+    assert_int_equal(tap_head(&f->tap, head_end(f)), 2);
+}
+
+static int verdict(void **state, const char *first, const char *second)
+{
+    Fixture *f = *state;
+
+    receive(f, "HEAD");
+    if (*first)
+        receive(f, first);
+    tap_scan(&f->tap, head_end(f), tap_head(&f->tap, head_end(f)));
+    if (*second)
+        receive(f, second);
+    int v = f->tap.verdict;
+    tap_next(&f->tap, f->tap.scanned);
+    tap_close(&f->tap);
+    assert_int_equal(tap_open(&f->tap, f->fd), 0);
+    memset(f->buffer, 0, sizeof f->buffer);
+    f->end = 0;
+    return v;
+}
+
+static void chunks_are_watched_wherever_they_are_cut(void **state)
+{
+    assert_int_equal(verdict(state, "", ""), 0);
+    assert_int_equal(verdict(state, "1\r\nx\r\n0\r\n\r\n", ""), 1);
+    assert_int_equal(verdict(state, "1\r\nx\r\n0\r", "\n\r\nnext"), 1);
+    assert_int_equal(verdict(state, "", "1\r\nx\r\n0\r\n\r\nnext\n"), 1);
+    assert_int_equal(verdict(state, "1\nx", ""), -EBADMSG);
+    assert_int_equal(verdict(state, "1", "\nx"), -EBADMSG);
+    assert_int_equal(verdict(state, "1\r\nx", "\n0\r\n\r\n"), -EBADMSG);
+    assert_int_equal(verdict(state, "1\r\nx\r\n0\r\n", "\n"), -EBADMSG);
+}
+
+static void a_message_ends_where_its_chunks_do(void **state)
+{
+    Fixture *f = *state;
+
+    receive(f, "HEAD1\r\nx\r\n0\r\n\r\nHEAD2");
+    tap_scan(&f->tap, head_end(f), tap_head(&f->tap, head_end(f)));
+    assert_int_equal(f->tap.verdict, 1);
+    assert_int_equal(f->tap.scanned, 11);
+    tap_next(&f->tap, f->tap.scanned);
+    memmove(f->buffer, f->buffer + 15, 6);
+    assert_int_equal(tap_head(&f->tap, head_end(f)), 1);
+}
+
+static void other_descriptors_are_left_alone(void **state)
+{
+    Fixture *f = *state;
+    char buf[10];
+
+    assert_int_equal(send(f->fd, "hello", 5, 0), 5);
+    assert_int_equal(recv(f->peer, buf, sizeof buf, 0), 5);
+    assert_int_equal(f->tap.received, 0);
+    tap_close(&f->tap);
+    assert_int_equal(send(f->peer, "hello", 5, 0), 5);
+    assert_int_equal(recv(f->fd, buf, sizeof buf, 0), 5);
+    assert_int_equal(f->tap.received, 0);
+    assert_int_equal(recv(-1, buf, sizeof buf, 0), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test_setup_teardown(what_is_behind_a_head_is_counted, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(chunks_are_watched_wherever_they_are_cut, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(a_message_ends_where_its_chunks_do, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(other_descriptors_are_left_alone, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
