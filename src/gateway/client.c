@@ -142,10 +142,17 @@ static void have_end_read(Client *c)
     (void) shutdown(c->fd, SHUT_RD);
 }
 
+#define END_EVENTS (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+
 static void on_watched(PollSource *s, uint32_t events)
 {
     Client *c = container_of(s, Client, watch);
 
+    if (!(events & END_EVENTS)) {
+        if (c->exchange)
+            interim_go_on(c->exchange);
+        return;
+    }
     c->gone = true;
     if (c->exchange && c->exchange->suspended)
         exchange_abort(c->exchange);
@@ -192,6 +199,11 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
     if (r < 0)
         client_free(c);
     return r;
+}
+
+void client_watch_input(Client *c, bool on)
+{
+    poller_rearm(&c->proxy->poller, &c->watch, EPOLLRDHUP | EPOLLET | (on ? EPOLLIN : 0U));
 }
 
 void client_closing(Client *c)

@@ -57,6 +57,8 @@ void clients_done(Clients *cs);
 /* Takes a connection that was accepted and gives it to libmicrohttpd. The descriptor is taken in every case.
  * Returns 0, -EUSERS when there are too many (it is closed), or -errno. */
 int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len);
+/* Has the exchange hear (interim_go_on()) when the client sends something that nobody reads now. */
+void client_watch_input(Client *c, bool on);
 /* libmicrohttpd is about to close it. Where it does so because it could not make sense of a request line, for
  * which it has no answer, the client gets ours. */
 void client_closing(Client *c);

@@ -18,7 +18,6 @@
 #include "wire/request-head.h"
 
 #define DEAD_REPORTS_MAX 2
-#define INTERIM_MAX 32 /* 1xx answers before the final one */
 
 static void on_ready(void *owner, Upstream *u, uint32_t events);
 static void on_failed(void *owner, Upstream *u, int error);
@@ -344,7 +343,7 @@ static void parse_head(Exchange *e, char *buf, size_t len)
 {
     ResponseHead head;
 
-    for (unsigned interim = 0;;) {
+    for (;;) {
         int n = response_head_parse(&head, buf, len, e->facts.is_head);
         if (n == -EAGAIN) {
             keep_head(e, buf, len);
@@ -363,10 +362,12 @@ static void parse_head(Exchange *e, char *buf, size_t len)
             answer_from_upstream(e, &head, (size_t) n, buf + n, len - (size_t) n);
             return;
         }
-        if (++interim > INTERIM_MAX) {
-            bad_answer(e, "The service sent an answer that was not asked for.");
+        if (!interim_received(e, &head)) {
+            bad_answer(e, "The service sent no end of interim answers.");
             return;
         }
+        if (e->state == EXCHANGE_ABORTED)
+            return;
         buf += n;
         len -= (size_t) n;
     }

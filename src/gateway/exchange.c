@@ -194,6 +194,8 @@ static bool check_body(Exchange *e, size_t head_size, RequestRefusal *refusal)
     const char *end = e->method + head_size;
 
     size_t n = tap_head(tap, end);
+    if (n > 0) /* it does not wait */
+        e->facts.expect_continue = false;
     if (e->facts.body != REQUEST_BODY_CHUNKED)
         return true;
     tap_scan(tap, end, n);
@@ -356,9 +358,18 @@ enum MHD_Result exchange_handle(
     if (!e->head_done) {
         if (e->state == EXCHANGE_PARKED)
             return exchange_suspend(e) ? MHD_YES : MHD_NO;
+        if (interim_is_awaited(e)) {
+            interim_await(e);
+            return exchange_suspend(e) ? MHD_YES : MHD_NO;
+        }
         e->head_done = true;
-        /* An answer that is queued now closes the connection, which is what a refused head needs. */
-        return e->state == EXCHANGE_ANSWERED && e->close ? queue_answer(e) : MHD_YES;
+        /* An answer that is queued now closes the connection, which is what a refused head needs, and a body
+         * that was not asked for. */
+        bool unasked = e->facts.expect_continue && !e->go_on;
+        if (e->state != EXCHANGE_ANSWERED || (!e->close && !unasked))
+            return MHD_YES;
+        deadline_clear(&e->total);
+        return queue_answer(e);
     }
     if (!body_is_sound(e, *upload_size > 0)) {
         refuse_body(e, 400);
@@ -430,4 +441,5 @@ void exchange_init_deadlines(Proxy *p)
     deadline_queue_init(&p->client_write, &p->deadlines, USEC_INFINITY, on_stalled);
     deadline_queue_init(&p->backlog, &p->deadlines, 5 * USEC_PER_MSEC, on_backlog);
     deadline_queue_init(&p->admission, &p->deadlines, ADMISSION_SPAN, on_admission);
+    interim_init_deadline(p);
 }

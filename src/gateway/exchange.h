@@ -55,6 +55,8 @@ typedef struct Exchange {
     uint32_t epoch;       /* of the service when it was dispatched */
     uint8_t dead_reports; /* how often the manager was told that it refuses connections */
     bool fresh, retried;
+    bool go_on;           /* the client need not wait with its body any more */
+    uint16_t n_interim;   /* answers before the answer */
     bool blocked;         /* an upload waits until upstream takes more */
     bool switching;       /* the answer is a 101, which has to wait for the request's end */
     usec_t backlog_since; /* a unix socket's backlog has been full since then, 0 = is not */
@@ -99,7 +101,10 @@ void exchange_completed(Exchange *e, bool ok);
 /* Ends it without an answer. */
 void exchange_abort(Exchange *e);
 
-/* ── between exchange.c, exchange-upstream.c, answer.c and upgrade.c ── */
+/* The client need not wait with its body any more, if it does. */
+void interim_go_on(Exchange *e);
+
+/* ── between exchange.c, exchange-upstream.c, interim.c, answer.c and upgrade.c ── */
 
 /* Does the request have a body that is not empty? */
 static inline bool exchange_has_body(const Exchange *e)
@@ -127,6 +132,13 @@ void exchange_dispatch(Exchange *e);
 /* Sends body bytes upstream: consumes from *upload_size what it can. May suspend. Returns false when the
  * exchange was aborted. */
 bool exchange_upload(Exchange *e, const char *upload, size_t *upload_size);
+/* Does the client wait with its body, and should it? */
+bool interim_is_awaited(const Exchange *e);
+/* Has interim_go_on() called at the latest after a while. */
+void interim_await(Exchange *e);
+void interim_init_deadline(struct Proxy *p);
+/* The service has sent an interim answer (other than 101). False: one too many. */
+bool interim_received(Exchange *e, const ResponseHead *head);
 /* The body has ended: UPLOADING → WAITING. */
 void exchange_upload_done(Exchange *e);
 

@@ -26,7 +26,7 @@ typedef struct Proxy {
     RouteImage *routes;
 
     /* One queue a kind of wait; spans from the route image's settings. */
-    DeadlineQueue body_total, body_idle, first_byte, upstream_idle, client_write, backlog, admission;
+    DeadlineQueue body_total, body_idle, first_byte, upstream_idle, client_write, backlog, admission, go_on;
 
     size_t max_clients; /* for whom, and for the services they ask for, there are descriptors */
 

@@ -254,6 +254,8 @@ ssize_t request_head_write(char *buf, size_t size, const RequestHead *head, cons
     if (facts->upgrade)
         put_upgrade(&w, head);
     put_framing(&w, facts);
+    if (facts->expect_continue)
+        PUT(&w, "Expect: 100-continue\r\n");
     PUT(&w, "\r\n");
     return w.full ? -ENOBUFS : w.p - buf;
 }

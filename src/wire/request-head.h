@@ -22,8 +22,9 @@ typedef struct ForwardedBy {
  * Transfer-Encoding, Expect, Host, Forwarded and all of X-Forwarded-*; then our X-Forwarded-For, -Proto,
  * -Host, Forwarded (RFC 7239), Via (RFC 9110 7.6.3, appended as a further field "1.1 dynapm", or "1.0 dynapm"
  * for what an HTTP/1.0 client sent), and the body's framing: Content-Length as the client's, or
- * Transfer-Encoding: chunked. Connection is sent only with Upgrade, where the client offered
- * to go on with another protocol: the upstream connection is kept alive, as HTTP/1.1 does by default.
+ * Transfer-Encoding: chunked; and Expect, where the client waits for 100 (Continue). Connection is sent only
+ * with Upgrade, where the client offered to go on with another protocol: the upstream connection is kept
+ * alive, as HTTP/1.1 does by default.
  *
  * From a trusted peer, the values of Forwarded and X-Forwarded-For are kept in front of ours, and other
  * X-Forwarded-* as they are, instead of ours: they tell of the first hop, which is what applications read

@@ -19,8 +19,8 @@ typedef struct RequestFacts {
     bool http_1_0;
     RequestBody body;
     uint64_t content_length;
-    bool expect_continue;
-    bool keep_alive; /* what the client wants */
+    bool expect_continue; /* waits with its body until it is told to go on */
+    bool keep_alive;      /* what the client wants */
     bool upgrade; /* offers to go on with another protocol that may pass (Connection lists it, and the field
                    * is there) */
     bool idempotent; /* GET, HEAD, OPTIONS, PUT, DELETE (RFC 9110 9.2.2) */

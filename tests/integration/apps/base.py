@@ -74,6 +74,7 @@ class Request:
         for line in lines[1:]:
             name, value = line.decode("latin-1").split(":", 1)
             self.fields.append((name, value.strip(" \t")))
+        self.waits = (self.field("Expect") or "").lower() == "100-continue"
         self._body = self._read_body()
 
     def field(self, name):
@@ -88,6 +89,9 @@ class Request:
 
     def _read_body(self):
         c = self.connection
+        if self.waits:  # only now that somebody reads
+            self.waits = False
+            c.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if (self.field("Transfer-Encoding") or "").lower() == "chunked":
             while True:
                 left = int(c.read_line().split(b";")[0], 16)
@@ -127,6 +131,8 @@ def _serve_connection(connection, handler):
             request = Request(connection, head)
             log("request", request.method, request.target)
             handler(request)
+            if request.waits:
+                return  # it was answered without its body, which may come or not
             if connection.open:
                 for _ in request.body():  # what the handler left unread
                     pass
