@@ -135,14 +135,20 @@ static bool is_excluded(const Claims *c, const SocketAddress *a, ClaimHolder *re
 bool claims_route_is_taken(const Claims *c, const RouteConfig *route, ClaimHolder *ret)
 {
     char listener[SOCKET_ADDRESS_STRING_MAX];
-    ClaimHolder ignored;
+    ClaimHolder other;
 
     if (route->type == ROUTE_HOST)
         return find(c, CLAIM_HOST, route->host, route->path, ret);
     socket_address_format(listener, &route->listen);
     if (find(c, CLAIM_OWN_LISTENER, listener, "", ret) || find(c, CLAIM_PORT, listener, route->path, ret))
         return true;
-    return !find(c, CLAIM_LISTENER, listener, "", &ignored) && is_excluded(c, &route->listen, ret);
+    if (!find(c, CLAIM_LISTENER, listener, "", &other))
+        return is_excluded(c, &route->listen, ret);
+    /* HTTP routes share a listener, others have it for themselves. */
+    if (!route->target.tcp && !other.route->target.tcp)
+        return false;
+    *ret = other;
+    return true;
 }
 
 bool claims_listener_is_taken(const Claims *c, const SocketAddress *a, ClaimHolder *ret)

@@ -31,12 +31,16 @@ typedef enum HealthCheckType {
 } HealthCheckType;
 DECLARE_STRING_TABLE(health_check_type, HealthCheckType)
 
+/* The PROXY protocol, with which one hop tells the next who the client is. */
+typedef enum ProxyProtocol { PROXY_PROTOCOL_NONE, PROXY_PROTOCOL_V1, PROXY_PROTOCOL_V2 } ProxyProtocol;
+
 /* Where a service listens. `localhost` has two addresses, tried in this order: 127.0.0.1, ::1. */
 #define ENDPOINT_ADDRESSES_MAX 2
 typedef struct Endpoint {
     char *text; /* as configured, for people: "http://127.0.0.1:3001" */
     SocketAddress addresses[ENDPOINT_ADDRESSES_MAX];
     size_t n_addresses;
+    bool tcp; /* speaks anything, not HTTP: connections are passed on as they are */
 } Endpoint;
 
 typedef struct RouteConfig {
@@ -90,6 +94,7 @@ typedef struct ServiceConfig {
     usec_t web_socket_idle; /* a tunnel silent for so long keeps it no more awake; USEC_INFINITY = never */
     usec_t start_timeout;
     usec_t stop_timeout; /* SERVICE_UNIT: where none is written USEC_INFINITY, as the unit has its own */
+    ProxyProtocol send_proxy_protocol; /* to its tcp endpoints */
 } ServiceConfig;
 
 /* What /etc/dynapm.json (or a whole DynaPM configuration) says about dynapm itself; 0 or NULL = not said.

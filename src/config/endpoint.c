@@ -10,8 +10,6 @@
 
 #include "config/hostname.h"
 
-#define FORMS "http://HOST:PORT or http+unix:///PATH"
-
 bool is_request_path(const char *s, bool query)
 {
     if (*s != '/')
@@ -63,13 +61,16 @@ static int parse_port(const char *s, uint16_t *ret)
     return 0;
 }
 
-/* "HOST[:PORT]" in place: cuts *host out of `authority` and reads the port, 80 where there is none. */
-static int split_authority(Reader *r, const Value *v, char *authority, char **host, uint16_t *port)
+/* "HOST[:PORT]" in place: cuts *host out of `authority` and reads the port; without one *port stays what it
+ * is.
+ */
+static int split_authority(
+        Reader *r, const Value *v, const char *form, char *authority, char **host, uint16_t *port)
 {
     char *end = authority, *colon;
 
     if (strchr(authority, '@'))
-        return problem_expected_hint(r, v, "http://HOST:PORT", "; a user name or password is not supported");
+        return problem_expected_hint(r, v, form, "; a user name or password is not supported");
     if (*authority == '[') {
         end = strchr(authority, ']');
         if (!end)
@@ -78,8 +79,7 @@ static int split_authority(Reader *r, const Value *v, char *authority, char **ho
     }
     colon = strchr(end, ':');
     if (*authority == '[' ? colon != end && *end : colon && strchr(colon + 1, ':'))
-        return problem_expected(r, v, "http://HOST:PORT, an IPv6 address in brackets");
-    *port = 80;
+        return problem_expected(r, v, "%s, an IPv6 address in brackets", form);
     if (colon) {
         int k = parse_port(colon + 1, port);
         if (k < 0)
@@ -90,13 +90,13 @@ static int split_authority(Reader *r, const Value *v, char *authority, char **ho
     return 0;
 }
 
-static int read_host(Reader *r, const Value *v, char *host, uint16_t port, Endpoint *ret)
+static int read_host(Reader *r, const Value *v, const char *form, char *host, uint16_t port, Endpoint *ret)
 {
     Endpoint e = {.n_addresses = 1};
     int k;
 
     if (!*host)
-        return problem_expected(r, v, "http://HOST:PORT");
+        return problem_expected(r, v, "%s", form);
     if (*host == '[') {
         host[strlen(host) - 1] = 0;
         k = strchr(++host, ':') ? socket_address_from_ip(host, port, &e.addresses[0]) : -EINVAL;
@@ -117,7 +117,7 @@ static int read_http(Reader *r, const Value *v, const char *url, char **ret_targ
     size_t n = strcspn(rest, "/?#");
     _cleanup_free_ char *authority = strndup(rest, n), *target = NULL;
     char *host = NULL;
-    uint16_t port;
+    uint16_t port = 80;
     Endpoint e;
 
     if (!authority)
@@ -132,9 +132,9 @@ static int read_http(Reader *r, const Value *v, const char *url, char **ret_targ
         if (!is_request_path(target, true))
             return problem_expected(r, v, "a path of visible ASCII behind the host, without \"#\"");
     }
-    int k = split_authority(r, v, authority, &host, &port);
+    int k = split_authority(r, v, "http://HOST:PORT", authority, &host, &port);
     if (k == 0)
-        k = read_host(r, v, host, port, &e);
+        k = read_host(r, v, "http://HOST:PORT", host, port, &e);
     if (k < 0)
         return k;
     e.text = strndup(url, STRLEN("http://") + n);
@@ -146,11 +146,42 @@ static int read_http(Reader *r, const Value *v, const char *url, char **ret_targ
     return 0;
 }
 
+/* There is no port that every protocol would have, and nothing that a path could mean. */
+static int read_tcp(Reader *r, const Value *v, const char *url, Endpoint *ret)
+{
+    static const char form[] = "tcp://HOST:PORT";
+    const char *rest = url + STRLEN("tcp://");
+    size_t n = strcspn(rest, "/?#");
+    _cleanup_free_ char *authority = strndup(rest, n);
+    char *host = NULL;
+    uint16_t port = 0;
+    Endpoint e;
+
+    if (!authority)
+        return -ENOMEM;
+    if (rest[n])
+        return problem_expected_hint(
+                r, v, form, "; a path means nothing to a service that does not speak HTTP");
+    int k = split_authority(r, v, form, authority, &host, &port);
+    if (k == 0 && port == 0)
+        return problem_expected(r, v, "%s", form);
+    if (k == 0)
+        k = read_host(r, v, form, host, port, &e);
+    if (k < 0)
+        return k;
+    e.tcp = true;
+    e.text = strdup(url);
+    if (!e.text)
+        return -ENOMEM;
+    *ret = e;
+    return 0;
+}
+
 int endpoint_read(Reader *r, const Value *v, Endpoint *ret, char **ret_target)
 {
     const char *url, *path;
 
-    int k = value_string(r, v, FORMS, &url);
+    int k = value_string(r, v, ENDPOINT_FORMS, &url);
     if (k < 0)
         return k;
     if (startswith(url, "http://"))
@@ -160,10 +191,10 @@ int endpoint_read(Reader *r, const Value *v, Endpoint *ret, char **ret_target)
         return read_unix(r, v, url, path, ret);
     if (startswith(url, "https://"))
         return problem_expected_hint(
-                r, v, FORMS, "; https:// is not supported, services are spoken to in plain HTTP");
-    if (startswith(url, "tcp://"))
-        return problem_expected_hint(r, v, FORMS, "; tcp:// is not supported yet");
-    return problem_expected(r, v, "%s", ret_target ? "http://HOST:PORT/PATH or /PATH" : FORMS);
+                r, v, ENDPOINT_FORMS, "; https:// is not supported, services are spoken to in plain HTTP");
+    if (startswith(url, "tcp://") && !ret_target)
+        return read_tcp(r, v, url, ret);
+    return problem_expected(r, v, "%s", ret_target ? "http://HOST:PORT/PATH or /PATH" : ENDPOINT_FORMS);
 }
 
 int endpoint_copy(const Endpoint *e, Endpoint *ret)
@@ -180,7 +211,7 @@ int endpoint_copy(const Endpoint *e, Endpoint *ret)
 /* The "HOST" of an endpoint's text, "localhost" for a unix socket's. */
 static const char *host_of(const Endpoint *e, size_t *ret_len)
 {
-    const char *s = startswith(e->text, "http://");
+    const char *s = startswith(e->text, e->tcp ? "tcp://" : "http://");
     if (!s) {
         *ret_len = STRLEN("localhost");
         return "localhost";
@@ -195,7 +226,7 @@ int endpoint_with_port(const Endpoint *e, uint16_t port, Endpoint *ret)
     size_t n;
 
     const char *host = host_of(e, &n);
-    if (asprintf(&changed.text, "http://%.*s:%u", (int) n, host, port) < 0)
+    if (asprintf(&changed.text, "%s://%.*s:%u", e->tcp ? "tcp" : "http", (int) n, host, port) < 0)
         return -ENOMEM;
     if (e->addresses[0].sa.sa_family == AF_UNIX)
         set_localhost(&changed, port);

@@ -5,8 +5,11 @@
 
 #include "config/reader.h"
 
-/* Reads "http://HOST[:PORT][/]" or "http+unix:///PATH". Where ret_target is not NULL, "http://…" may go on
- * with a path and query, which go there (fresh memory, "/" for none). Returns as all of reader.h. */
+#define ENDPOINT_FORMS "http://HOST:PORT, http+unix:///PATH or tcp://HOST:PORT"
+
+/* Reads "http://HOST[:PORT][/]", "http+unix:///PATH" or "tcp://HOST:PORT". Where ret_target is not NULL,
+ * "http://…" is all that is accepted, and may go on with a path and query, which go there (fresh memory, "/"
+ * for none). Returns as all of reader.h. */
 int endpoint_read(Reader *r, const Value *v, Endpoint *ret, char **ret_target);
 
 /* The same endpoint at another port; of a unix socket, localhost's. Returns 0 or -ENOMEM. */

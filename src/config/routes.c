@@ -248,6 +248,27 @@ static int add_all(Reader *r, const ServiceDraft *d, RouteDefaults *defaults, Ro
             "service");
 }
 
+/* Bytes of any protocol name no host and no path: only the listener can tell whose they are. */
+static int check_tcp(Reader *r, RouteDrafts *d)
+{
+    int all = 0, k = 0;
+
+    for (size_t i = 0; i < d->n; i++) {
+        const RouteDraft *this = &d->items[i];
+        if (!this->route.target.tcp)
+            continue;
+        if (this->route.type != ROUTE_PORT)
+            k = problem_at(r, &this->where, "expected a port for %s, where no request names a host",
+                    this->route.target.text);
+        else if (!streq(this->route.path, "/") || this->route.strip_path)
+            k = problem_at(r, &this->where, "expected no path for %s, where no request names one",
+                    this->route.target.text);
+        if (is_fatal(&all, k))
+            return k;
+    }
+    return all;
+}
+
 /* The same route twice is written twice and meant once, unless the two lead to different places. */
 static int mark_duplicates(Reader *r, RouteDrafts *d)
 {
@@ -306,13 +327,12 @@ int routes_read(
         return k;
     if (defaults.wanted_base && !value_given(&d->base)) {
         k = problem_missing(r, &d->object, "base",
-                "expected http://HOST:PORT or http+unix:///PATH, where the service listens, unless every "
-                "route "
-                "has a target");
+                "expected " ENDPOINT_FORMS ", where the service listens, unless every route has a target");
         if (is_fatal(&all, k))
             return k;
     }
     if (all < 0 || defaults.wanted_base)
         return -EBADMSG;
-    return mark_duplicates(r, ret);
+    k = check_tcp(r, ret);
+    return k < 0 ? k : mark_duplicates(r, ret);
 }

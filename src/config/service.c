@@ -39,6 +39,7 @@ const Key service_keys[] = {
         {"ioWeight", key_keep, offsetof(ServiceDraft, limits[LIMIT_IO_WEIGHT])},
         {"tasksMax", key_keep, offsetof(ServiceDraft, limits[LIMIT_TASKS_MAX])},
         {"notify", key_keep, offsetof(ServiceDraft, notify)},
+        {"sendProxyProtocol", key_keep, offsetof(ServiceDraft, send_proxy_protocol)},
         {"idleTimeout", key_timespan, offsetof(ServiceDraft, idle_timeout),
                 .flags = TIMESPAN_NEVER | TIMESPAN_ZERO_NEVER},
         {"webSocketIdle", key_timespan, offsetof(ServiceDraft, web_socket_idle),
@@ -83,6 +84,28 @@ static int set_name(Reader *r, const ServiceDraft *d, const ServicePlace *place,
     if (!is_service_name(s))
         return problem_expected(r, &d->name, "%s", what);
     return set_string(&service->name, s);
+}
+
+static int read_send_proxy(
+        Reader *r, const Value *v, const RouteDrafts *routes, const Endpoint *base, ProxyProtocol *ret)
+{
+    static const char what[] = "\"v1\" or \"v2\"";
+    const char *s;
+    bool tcp = base->tcp;
+
+    for (size_t i = 0; i < routes->n; i++)
+        tcp |= routes->items[i].route.target.tcp;
+    int k = value_string(r, v, what, &s);
+    if (k < 0)
+        return k;
+    if (!streq(s, "v1") && !streq(s, "v2"))
+        return problem_expected(r, v, "%s", what);
+    if (!tcp)
+        return problem_at(r, v,
+                "expected a tcp:// base or target beside it: services that speak HTTP are told "
+                "in Forwarded and X-Forwarded-*");
+    *ret = streq(s, "v1") ? PROXY_PROTOCOL_V1 : PROXY_PROTOCOL_V2;
+    return 0;
 }
 
 /* ── conflicts ── */
@@ -192,6 +215,11 @@ static int build(Reader *r, const ServiceDraft *d, const ServicePlace *place, Ro
     const Endpoint *where = base->text ? base : routes->n > 0 ? &routes->items[0].route.target : base;
     if (where->text || value_given(&d->health_check)) {
         k = health_check_read(r, &d->health_check, where->text ? where : NULL, &service->health_check);
+        if (is_fatal(&all, k))
+            return k;
+    }
+    if (value_given(&d->send_proxy_protocol)) {
+        k = read_send_proxy(r, &d->send_proxy_protocol, routes, base, &service->send_proxy_protocol);
         if (is_fatal(&all, k))
             return k;
     }

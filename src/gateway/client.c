@@ -15,6 +15,7 @@
 
 #include "gateway/exchange.h"
 #include "gateway/proxy.h"
+#include "gateway/relay.h"
 #include "util/fd.h"
 #include "util/log.h"
 
@@ -148,6 +149,11 @@ static void on_watched(PollSource *s, uint32_t events)
 {
     Client *c = container_of(s, Client, watch);
 
+    if (c->relay) {
+        if (events & (EPOLLHUP | EPOLLERR))
+            relay_broken(c->relay);
+        return;
+    }
     if (!(events & END_EVENTS)) {
         if (c->exchange)
             interim_go_on(c->exchange);
@@ -193,6 +199,10 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
         return r;
     }
     clients_add(&p->clients, c);
+    if (relay_is_wanted(c)) {
+        relay_start(c);
+        return 0;
+    }
     deadline_set(&c->deadline, p->draining ? &p->clients.graces : &p->clients.heads);
     /* From here on the library closes the descriptor, also on failure, and calls client_free(). */
     r = server_add_connection(p->server, c, address, len);

@@ -23,7 +23,8 @@ struct Client {
     struct Proxy *proxy;
     struct MHD_Connection *mhd;
     struct Exchange *exchange; /* the request in hand, NULL between two */
-    struct Tunnel *tunnel;     /* what has become of the connection, NULL while it speaks HTTP */
+    struct Relay *relay;       /* what it is until it is a tunnel, where it does not speak HTTP */
+    struct Tunnel *tunnel;     /* what has become of the connection, NULL while it is something else */
     PollSource watch;
     Tap tap;
     Deadline deadline; /* for a head, or for the next request */
@@ -54,7 +55,8 @@ struct Clients {
 int clients_init(Clients *cs, Deadlines *deadlines);
 void clients_done(Clients *cs);
 
-/* Takes a connection that was accepted and gives it to libmicrohttpd. The descriptor is taken in every case.
+/* Takes a connection that was accepted and gives it to libmicrohttpd, or to a relay where its listener is not
+ * for HTTP. The descriptor is taken in every case.
  * Returns 0, -EUSERS when there are too many (it is closed), or -errno. */
 int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len);
 /* Has the exchange hear (interim_go_on()) when the client sends something that nobody reads now. */

@@ -86,7 +86,7 @@ void drain_begin(Drain *d, Proxy *p, usec_t span, const DrainEvents *events, voi
     *d = (Drain){.proxy = p, .events = events, .userdata = userdata, .accepting = true};
     p->draining = true;
     for (Client *c = p->clients.all; c; c = c->next)
-        if (!c->exchange && !c->tunnel) {
+        if (!c->exchange && !c->relay && !c->tunnel) {
             client_drain(c);
             n_idle++;
         }

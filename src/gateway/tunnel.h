@@ -2,8 +2,8 @@
 #pragma once
 
 /* A client's connection and one to a service, tied together: what comes in on one goes out on the other, as
- * it is. That is what becomes of an exchange whose two sides have agreed on another protocol. Knows nothing
- * of HTTP, and outlives the exchange. */
+ * it is. That is what becomes of an exchange whose two sides have agreed on another protocol, and of a relay.
+ * Knows nothing of HTTP, and outlives both. */
 
 #include "gateway/client.h"
 #include "gateway/gate.h"

@@ -16,6 +16,7 @@
 #include "gateway/listener.h"
 #include "gateway/notify.h"
 #include "gateway/proxy.h"
+#include "gateway/relay.h"
 #include "util/event.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -122,7 +123,7 @@ static void move_clients(Proxy *p, const RouteImage *from, const RouteImage *to)
             c->listener = i;
         else {
             c->listener = LISTENER_MAIN; /* it has none: the host decides, until the connection ends */
-            if (!c->exchange && !c->tunnel)
+            if (!c->exchange && !c->relay && !c->tunnel)
                 client_shutdown(c);
         }
     }
@@ -343,6 +344,7 @@ Worker *worker_free(Worker *w)
     drain_done(&w->drain);
     idleness_done(&w->idleness);
     listeners_free(w->listeners);
+    relays_done(p);
     tunnels_done(&p->tunnels);
     if (p->server)
         server_free(p->server);

@@ -247,6 +247,12 @@ int route_builder_add_port_route(
     return r < 0 ? r : (int) index;
 }
 
+void route_builder_set_tcp(RouteBuilder *b, int listener, unsigned send_proxy)
+{
+    LISTENER(b, listener)->tcp = 1;
+    LISTENER(b, listener)->send_proxy = send_proxy;
+}
+
 int route_builder_add_main_listener(RouteBuilder *b, const SocketAddress *listen)
 {
     uint32_t index;

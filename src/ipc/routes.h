@@ -43,8 +43,10 @@ typedef struct RouteHost {
 
 typedef struct RouteListener {
     SocketAddress address;
-    uint32_t main;     /* 1: one of the configuration's `listen`: its requests are matched by host */
-    uint32_t first, n; /* entries; none on a main listener */
+    uint32_t main;       /* 1: one of the configuration's `listen`: its requests are matched by host */
+    uint32_t first, n;   /* entries; none on a main listener */
+    uint32_t tcp;        /* 1: connections are passed on as they are, to the first entry's service */
+    uint32_t send_proxy; /* and begin with a PROXY header of this version, 0: do not */
 } RouteListener;
 
 /* What a worker needs of the global settings. */
@@ -86,6 +88,9 @@ int route_builder_add_host_route(
  * main listener's. */
 int route_builder_add_port_route(
         RouteBuilder *b, const SocketAddress *listen, const char *path, bool strip, int service, int target);
+/* The listener's connections are not HTTP; `send_proxy`: version of the PROXY header for its service, or 0.
+ */
+void route_builder_set_tcp(RouteBuilder *b, int listener, unsigned send_proxy);
 /* Returns the listener's index; -EADDRINUSE where the address has routes of its own. */
 int route_builder_add_main_listener(RouteBuilder *b, const SocketAddress *listen);
 /* Writes it all to a fresh, fully sealed memfd. Returns the descriptor, which the caller closes, or -errno.

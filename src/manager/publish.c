@@ -127,6 +127,8 @@ static int add_port_route(Draft *d, const ServiceConfig *s, const RouteConfig *r
                 socket_address_format(buf, &route->listen));
         return 0;
     }
+    if (r >= 0 && route->target.tcp)
+        route_builder_set_tcp(d->builder, r, s->send_proxy_protocol);
     return r < 0 ? r : note_listener(d->publication, r, fd);
 }
 

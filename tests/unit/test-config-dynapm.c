@@ -238,12 +238,13 @@ static void services_have_to_be_an_object(void **state)
                                    "got an empty array"},
             {"{\"services\": null}",
                     "1:14: services: expected an object of services, each under its hostname, got null"},
-            {"{\"services\": {\"a\": {\n}}}", "1:15: services.a.base: expected http://HOST:PORT or "
-                                              "http+unix:///PATH, where the service listens, "
-                                              "unless every route has a target\n"
-                                              "t.json:1:20: services.a: expected exactly one of unit, exec, "
-                                              "commands and proxyOnly, got none of "
-                                              "them"},
+            {"{\"services\": {\"a\": {\n}}}",
+                    "1:15: services.a.base: expected http://HOST:PORT, "
+                    "http+unix:///PATH or tcp://HOST:PORT, where the service listens, "
+                    "unless every route has a target\n"
+                    "t.json:1:20: services.a: expected exactly one of unit, exec, "
+                    "commands and proxyOnly, got none of "
+                    "them"},
     };
     assert_refusals(table, ELEMENTSOF(table));
 }

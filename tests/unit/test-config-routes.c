@@ -80,9 +80,10 @@ static void a_base_is_needed_unless_every_route_has_a_target(void **state)
             "{\"routes\": [{\"type\": \"host\", \"value\": \"a\", \"target\": \"http://127.0.0.1:1\"}], " EXEC
             "}",
             "host a / http://127.0.0.1:1\n");
-    static const char missing[] = "1:1: base: expected http://HOST:PORT or http+unix:///PATH, where the "
-                                  "service listens, unless every "
-                                  "route has a target";
+    static const char missing[] =
+            "1:1: base: expected http://HOST:PORT, http+unix:///PATH or tcp://HOST:PORT, where the "
+            "service listens, unless every "
+            "route has a target";
     const Refusal table[] = {
             {"{" HOST ", " EXEC "}", missing},
             {"{" HOST ", \"routes\": [{\"type\": \"host\", \"value\": \"b\", \"target\": "
@@ -175,7 +176,8 @@ static void ports_paths_and_routes_are_explained(void **state)
             {"{" REST ",\n\"routes\": [{\"type\": \"host\", \"value\": \"x\", \"taget\": \"y\"}]}",
                     "2:43: routes[0].taget: unknown key \"taget\"; did you mean \"target\"?"},
             {"{" REST ",\n\"routes\": [{\"type\": \"host\", \"value\": \"x\", \"target\": \"y\"}]}",
-                    "2:53: routes[0].target: expected http://HOST:PORT or http+unix:///PATH, got \"y\""},
+                    "2:53: routes[0].target: expected http://HOST:PORT, http+unix:///PATH or "
+                    "tcp://HOST:PORT, got \"y\""},
     };
     assert_refusals(table, ELEMENTSOF(table));
 }
@@ -215,7 +217,7 @@ static void a_base_becomes_addresses(void **state)
 
 static void a_base_that_cannot_be_used_says_why(void **state)
 {
-#define FORMS "http://HOST:PORT or http+unix:///PATH"
+#define FORMS "http://HOST:PORT, http+unix:///PATH or tcp://HOST:PORT"
 #define NO_NAMES "; any other name would have to be looked up while requests wait"
     static const struct {
         const char *base, *expected, *hint;
@@ -224,7 +226,13 @@ static void a_base_that_cannot_be_used_says_why(void **state)
             {"", FORMS, ""},
             {"ws://127.0.0.1", FORMS, ""},
             {"https://127.0.0.1", FORMS, "; https:// is not supported, services are spoken to in plain HTTP"},
-            {"tcp://127.0.0.1:5432", FORMS, "; tcp:// is not supported yet"},
+            {"tcp://127.0.0.1", "tcp://HOST:PORT", ""},
+            {"tcp://127.0.0.1:", "a port from 1 to 65535 behind the host", ""},
+            {"tcp://:80", "tcp://HOST:PORT", ""},
+            {"tcp://127.0.0.1:80/", "tcp://HOST:PORT",
+                    "; a path means nothing to a service that does not speak HTTP"},
+            {"tcp://u@127.0.0.1:80", "tcp://HOST:PORT", "; a user name or password is not supported"},
+            {"tcp://db.example.com:80", "an IP address or localhost as host", NO_NAMES},
             {"http://db.example.com:80", "an IP address or localhost as host", NO_NAMES},
             {"http://localhost.example.com", "an IP address or localhost as host", NO_NAMES},
             {"http://256.1.1.1", "an IP address or localhost as host", NO_NAMES},
@@ -380,7 +388,8 @@ static void what_does_not_collide_stays(void **state)
     assert_conflict(SERVICE("\"port\": 80"), SERVICE("\"port\": \"127.0.0.1:81\""), "");
     assert_conflict("{\"host\": \"x\"}", SERVICE("\"host\": \"x\", \"name\": \"a\""),
             "/d/a.json:1:1: expected exactly one of unit, exec, commands and proxyOnly, got none of them\n"
-            "/d/a.json:1:1: base: expected http://HOST:PORT or http+unix:///PATH, where the service listens, "
+            "/d/a.json:1:1: base: expected http://HOST:PORT, http+unix:///PATH or tcp://HOST:PORT, where the "
+            "service listens, "
             "unless "
             "every route has a target");
 }
@@ -409,6 +418,48 @@ static void listeners_that_the_kernel_would_not_open_together_collide(void **sta
                 table[i].what, table[i].other);
         assert_conflict(first, second, problem);
     }
+}
+
+#define TCP "\"base\": \"tcp://localhost:5432\""
+
+static void bytes_of_any_protocol_have_a_port_for_themselves(void **state)
+{
+    char buf[SOCKET_ADDRESS_STRING_MAX];
+    _cleanup_(config_unrefp) Config *c =
+            parse("{\"port\": 5432, " TCP ", " EXEC ", \"sendProxyProtocol\": \"v2\"}");
+    const ServiceConfig *s = only_service(c);
+    const Endpoint *e = &s->routes[0].target;
+
+    assert_true(e->tcp);
+    assert_string_equal(e->text, "tcp://localhost:5432");
+    assert_int_equal(e->n_addresses, 2);
+    assert_string_equal(socket_address_format(buf, &e->addresses[0]), "127.0.0.1:5432");
+    assert_int_equal(s->send_proxy_protocol, PROXY_PROTOCOL_V2);
+    assert_string_equal(s->health_check.endpoint.text, "tcp://localhost:5432");
+
+    static const Refusal table[] = {
+            {"{" HOST ", " TCP ", " EXEC "}",
+                    "1:10: host: expected a port for tcp://localhost:5432, where no request names a host"},
+            {"{\"port\": 5432, \"path\": \"/x\", " TCP ", " EXEC "}",
+                    "1:10: port: expected no path for tcp://localhost:5432, where no request names one"},
+            {"{\"port\": 5432, " TCP ", " EXEC ",\n\"sendProxyProtocol\": \"v3\"}",
+                    "2:22: sendProxyProtocol: expected \"v1\" or \"v2\", got \"v3\""},
+            {"{" REST ",\n\"sendProxyProtocol\": \"v1\"}", "2:22: sendProxyProtocol: expected a tcp:// base "
+                                                           "or target beside it: services that speak "
+                                                           "HTTP are told in Forwarded and X-Forwarded-*"},
+            {"{\"port\": 80, " BASE ", " EXEC
+             ",\n\"routes\": [{\"type\": \"port\", \"value\": 80, \"target\": \"tcp://127.0.0.1:1\"}]}",
+                    "2:38: routes[0].value: expected one target for 80, got http://127.0.0.1:3001 and "
+                    "tcp://127.0.0.1:1"},
+    };
+    assert_refusals(table, ELEMENTSOF(table));
+
+    assert_conflict("{\"port\": 80, " TCP ", " EXEC "}",
+            "{\"port\": 80, \"path\": \"/x\", " BASE ", " EXEC "}",
+            "/d/b.json:1:10: port: port 80/x is already taken by service \"a\" in /d/a.json");
+    assert_conflict("{\"port\": 80, \"path\": \"/x\", " BASE ", " EXEC "}",
+            "{\"port\": 80, " TCP ", " EXEC "}",
+            "/d/b.json:1:10: port: port 80 is already taken by service \"a\" in /d/a.json");
 }
 
 static void a_refused_service_claims_nothing(void **state)
@@ -440,6 +491,7 @@ int main(void)
             cmocka_unit_test(the_first_of_two_keeps_what_both_claim),
             cmocka_unit_test(what_does_not_collide_stays),
             cmocka_unit_test(listeners_that_the_kernel_would_not_open_together_collide),
+            cmocka_unit_test(bytes_of_any_protocol_have_a_port_for_themselves),
             cmocka_unit_test(a_refused_service_claims_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
