@@ -15,6 +15,7 @@ typedef struct BackendVTable {
     int (*check)(Backend *b);
     bool (*has_process)(const Backend *b);
     pid_t (*main_pid)(const Backend *b);
+    const char *(*unit)(const Backend *b);
     usec_t (*launched_at)(const Backend *b);
     void (*free)(Backend *b); /* with the memory */
 } BackendVTable;

@@ -102,6 +102,11 @@ bool backend_has_process(const Backend *b)
     return b->vtable->has_process(b);
 }
 
+const char *backend_unit(const Backend *b)
+{
+    return b->vtable->unit(b);
+}
+
 pid_t backend_main_pid(const Backend *b)
 {
     return b->vtable->main_pid(b);

@@ -84,6 +84,8 @@ int backend_check(Backend *b);
 bool backend_has_process(const Backend *b);
 /* Main process, 0 if none is known. */
 pid_t backend_main_pid(const Backend *b);
+/* The unit that it is for the service manager, NULL: it is none. */
+const char *backend_unit(const Backend *b);
 /* When the last start had done its own part: when its process was executed, or, from then on, when the start
  * command returned. CLOCK_MONOTONIC µs, 0 = never. */
 usec_t backend_launched_at(const Backend *b);

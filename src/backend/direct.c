@@ -270,6 +270,11 @@ static pid_t direct_main_pid(const Backend *b)
     return d->group ? group_leader(d->group) : 0;
 }
 
+static const char *direct_unit(const Backend *b)
+{
+    return NULL;
+}
+
 static usec_t direct_launched_at(const Backend *b)
 {
     return container_of(b, Direct, base)->launched_at;
@@ -295,6 +300,7 @@ static const BackendVTable direct_vtable = {
         .check = direct_check,
         .has_process = direct_has_process,
         .main_pid = direct_main_pid,
+        .unit = direct_unit,
         .launched_at = direct_launched_at,
         .free = direct_free,
 };

@@ -307,6 +307,11 @@ static bool managed_has_process(const Backend *b)
     return m->cgroup || (!is_down(s) && !s->exited && s->state != UNIT_UNKNOWN);
 }
 
+static const char *managed_unit(const Backend *b)
+{
+    return unit_name(container_of(b, Managed, base)->unit);
+}
+
 static pid_t managed_main_pid(const Backend *b)
 {
     return unit_status(container_of(b, Managed, base)->unit)->main_pid;
@@ -338,7 +343,7 @@ static void managed_free(Backend *b)
     {                                                                                                        \
         .name = (kind), .start = managed_start, .set_ready = managed_set_ready, .stop = managed_stop,        \
         .check = managed_check, .has_process = managed_has_process, .main_pid = managed_main_pid,            \
-        .launched_at = managed_launched_at, .free = managed_free                                             \
+        .unit = managed_unit, .launched_at = managed_launched_at, .free = managed_free                       \
     }
 
 static const BackendVTable unit_vtable = MANAGED_VTABLE("unit"),

@@ -53,9 +53,9 @@ static int add_row(Table *t, const ServiceInfo *s, usec_t now)
             {distance(since, s->since, now), COLOUR_NONE},
             {busy ? active : "-", COLOUR_NONE},
             {idle_in(idle, s, now), COLOUR_NONE},
-            {*s->unit             ? s->unit
-                    : *s->backend ? s->backend
-                                  : "-",
+            {streq(s->kind, "unit") ? s->unit
+                    : *s->backend   ? s->backend
+                                    : "-",
                     COLOUR_NONE},
             {routes, COLOUR_NONE},
     };

@@ -75,10 +75,10 @@ static void print_how(const ServiceInfo *s)
 {
     if (is_proxied_only(s))
         row("Run", "by somebody else (proxyOnly)");
-    else if (*s->unit)
+    else if (streq(s->kind, "unit"))
         row("Run", "as unit %s", s->unit);
     else
-        row("Run", "%s%s%s", s->kind, *s->backend ? ", " : "", s->backend);
+        row("Run", "%s, %s%s", s->kind, *s->unit ? "as unit " : "", *s->unit ? s->unit : s->backend);
     if (s->main_pid > 0)
         row("Main PID", "%u", s->main_pid);
 }

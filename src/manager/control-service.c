@@ -34,7 +34,7 @@ static void fill(ServiceView *v, const Manager *m, Service *s)
             .name = config->name,
             .file = config->file,
             .kind = service_kind_to_string(config->kind),
-            .unit = config->unit ?: "",
+            .unit = *status.unit ? status.unit : config->unit ?: "",
             .backend = status.backend,
             .state = service_state_to_string(status.state),
             .state_reason = status.reason,

@@ -191,6 +191,7 @@ void service_status(Service *s, ServiceStatus *ret)
             .uptime = s->uptime + (s->state == SERVICE_ONLINE ? now_monotonic() - s->since : 0),
             .last_start = s->last_start,
             .backend = s->backend ? backend_name(s->backend) : "",
+            .unit = s->backend ? backend_unit(s->backend) ?: "" : "",
             .main_pid = s->backend ? backend_main_pid(s->backend) : 0,
     };
 }

@@ -104,7 +104,8 @@ typedef struct ServiceStatus {
     usec_t uptime;        /* time online */
     usec_t last_start;    /* how long it took, 0 = there was none */
     const char *backend;
-    pid_t main_pid; /* 0: none is known */
+    const char *unit; /* of the service manager */
+    pid_t main_pid;   /* 0: none is known */
 } ServiceStatus;
 void service_status(Service *s, ServiceStatus *ret);
 

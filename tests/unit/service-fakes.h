@@ -85,6 +85,11 @@ bool backend_has_process(const Backend *b)
     return b->has_process;
 }
 
+const char *backend_unit(const Backend *b)
+{
+    return NULL;
+}
+
 pid_t backend_main_pid(const Backend *b)
 {
     return b->has_process ? 4711 : 0;
