@@ -297,6 +297,8 @@ static int reach_service_manager(Manager *m, ServiceManager which)
     int r = bus_link_new(m->event, which == SERVICE_MANAGER_USER, &m->bus);
     if (r >= 0)
         r = systemd_new(m->bus, &m->systemd);
+    if (r >= 0)
+        r = control_link_new(m, m->bus, &m->control_link);
     if (r < 0)
         return r;
     systemd_runner_init(&m->systemd_commands, m->systemd, &m->runtime.environments);
@@ -370,6 +372,7 @@ Manager *manager_free(Manager *m)
         return NULL;
     /* Services tell of themselves while they go, and gateways' ends are told to services. */
     peers_done(&m->peers);
+    control_link_free(m->control_link);
     recovery_done(&m->recovery);
     idle_exit_done(&m->idle_exit);
     for (size_t i = 0; i < m->n_services; i++)

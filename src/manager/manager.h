@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "manager/activity.h"
 #include "manager/control.h"
+#include "manager/control-link.h"
 #include "manager/idle-exit.h"
 #include "manager/listeners.h"
 #include "manager/operations.h"
@@ -65,7 +66,8 @@ typedef struct Manager {
     Listeners *listeners;
     Publication *publications[2]; /* without and with the configuration's own listeners; made at first use */
     Peers peers;
-    Control *controls; /* a list, of all connections */
+    Control *controls;         /* a list, of all connections */
+    ControlLink *control_link; /* NULL: there is no bus to offer it on */
     Operations operations;
 
     IdleExit idle_exit;
