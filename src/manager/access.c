@@ -10,6 +10,9 @@
 #include "manager/control-internal.h"
 #include "util/log.h"
 
+/* A user's calls that wait for polkit: nobody can keep everybody else waiting. */
+#define CALLS_OF_USER_MAX 32
+
 #define BUS_ANSWER_LIMIT (25 * USEC_PER_SEC)
 
 /* polkit's answer may be as far away as the caller's password. */
@@ -22,6 +25,7 @@ typedef struct Inquiry {
     sd_bus_message *call;
     sd_bus_slot *question;
     AccessThen then;
+    bool user_known;
     Caller caller;
 } Inquiry;
 
@@ -122,6 +126,15 @@ static int ask_polkit(Inquiry *q)
     return sd_bus_call_async(q->control->bus, &q->question, m, on_polkit, q, POLKIT_ANSWER_LIMIT);
 }
 
+static unsigned n_of_user(const Control *c, uid_t uid)
+{
+    unsigned n = 0;
+
+    for (const Inquiry *q = c->inquiries; q; q = q->next)
+        n += q->user_known && q->caller.uid == uid;
+    return n;
+}
+
 static int on_user(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     Inquiry *q = userdata;
@@ -136,6 +149,11 @@ static int on_user(sd_bus_message *m, void *userdata, sd_bus_error *error)
         allow(q);
         return 0;
     }
+    if (n_of_user(q->control, uid) >= CALLS_OF_USER_MAX) {
+        refuse(q, BUS_ERROR_TOO_MANY, "too many calls of yours wait for their answer");
+        return 0;
+    }
+    q->user_known = true;
     int r = ask_polkit(q);
     if (r < 0) {
         log_warning_errno(r, "Cannot ask polkit: %m");
