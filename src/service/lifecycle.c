@@ -55,8 +55,6 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
         idle_disarm(s);
     if (from == SERVICE_ONLINE)
         s->uptime += now - s->since;
-    if (from == SERVICE_STOPPING && to == SERVICE_ONLINE) /* taken back: it counts on from the same moment */
-        s->uptime -= MIN(s->uptime, now - s->since);
     if (from == SERVICE_FAILED)
         event_disarm(s->backoff_timer);
     if (to == SERVICE_ONLINE && from != SERVICE_STOPPING && ++s->epoch == 0)
