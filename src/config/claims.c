@@ -151,6 +151,15 @@ bool claims_route_is_taken(const Claims *c, const RouteConfig *route, ClaimHolde
     return true;
 }
 
+bool claims_listener_disagrees(const Claims *c, const RouteConfig *route, ClaimHolder *ret)
+{
+    char listener[SOCKET_ADDRESS_STRING_MAX];
+
+    return route->type == ROUTE_PORT &&
+           find(c, CLAIM_LISTENER, socket_address_format(listener, &route->listen), "", ret) &&
+           ret->route->accept_proxy != route->accept_proxy;
+}
+
 bool claims_listener_is_taken(const Claims *c, const SocketAddress *a, ClaimHolder *ret)
 {
     char listener[SOCKET_ADDRESS_STRING_MAX];

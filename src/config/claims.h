@@ -27,6 +27,8 @@ typedef struct ClaimHolder {
  * same port where either is for all addresses: bind(2) would refuse the second. */
 bool claims_name_is_taken(const Claims *c, const char *name, ClaimHolder *ret);
 bool claims_route_is_taken(const Claims *c, const RouteConfig *route, ClaimHolder *ret);
+/* Is there a route on this one's listener that does not agree with it about PROXY headers? */
+bool claims_listener_disagrees(const Claims *c, const RouteConfig *route, ClaimHolder *ret);
 bool claims_listener_is_taken(const Claims *c, const SocketAddress *a, ClaimHolder *ret);
 /* Is dynapm itself to listen there already? */
 bool claims_has_own_listener(const Claims *c, const SocketAddress *a);

@@ -49,6 +49,7 @@ typedef struct RouteConfig {
     SocketAddress listen; /* ROUTE_PORT: [::] where only a number was given */
     char *path;           /* starts with '/', never ends with one but for "/" itself */
     bool strip_path;      /* remove `path` from the target that goes upstream */
+    bool accept_proxy; /* ROUTE_PORT: connections begin with a PROXY header; the same for all of a listener */
     Endpoint target;
 } RouteConfig;
 
@@ -104,6 +105,7 @@ typedef struct GlobalConfig {
                               otherwise */
     size_t n_listen;
     bool request_log;                   /* logging.enableRequestLog */
+    bool accept_proxy;                  /* acceptProxyProtocol: of connections to dynapm's own addresses */
     usec_t request_head_timeout;        /* limits.requestHeadTimeout: whole head, absolute; 10 s */
     usec_t request_body_timeout;        /* limits.requestBodyTimeout: whole body, absolute; USEC_INFINITY */
     usec_t request_body_idle_timeout;   /* limits.requestBodyIdleTimeout: no byte for this long; 60 s */

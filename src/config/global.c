@@ -133,6 +133,7 @@ const Key global_keys[] = {
         {"port", key_keep, offsetof(GlobalDraft, port)},
         {"limits", key_object, .keys = limits_keys},
         {"logging", key_object, .keys = logging_keys},
+        {"acceptProxyProtocol", global_bool, offsetof(GlobalConfig, accept_proxy)},
         {"trustedProxies", key_keep, offsetof(GlobalDraft, trusted_proxies)},
         {"adminApi", key_object, .keys = admin_keys},
         {"services", key_keep, offsetof(GlobalDraft, services)},

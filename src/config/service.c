@@ -39,6 +39,7 @@ const Key service_keys[] = {
         {"ioWeight", key_keep, offsetof(ServiceDraft, limits[LIMIT_IO_WEIGHT])},
         {"tasksMax", key_keep, offsetof(ServiceDraft, limits[LIMIT_TASKS_MAX])},
         {"notify", key_keep, offsetof(ServiceDraft, notify)},
+        {"acceptProxyProtocol", key_keep, offsetof(ServiceDraft, accept_proxy_protocol)},
         {"sendProxyProtocol", key_keep, offsetof(ServiceDraft, send_proxy_protocol)},
         {"idleTimeout", key_timespan, offsetof(ServiceDraft, idle_timeout),
                 .flags = TIMESPAN_NEVER | TIMESPAN_ZERO_NEVER},
@@ -84,6 +85,25 @@ static int set_name(Reader *r, const ServiceDraft *d, const ServicePlace *place,
     if (!is_service_name(s))
         return problem_expected(r, &d->name, "%s", what);
     return set_string(&service->name, s);
+}
+
+static int read_accept_proxy(Reader *r, const Value *v, RouteDrafts *routes)
+{
+    bool accept, port = false;
+
+    int k = value_bool(r, v, &accept);
+    if (k < 0)
+        return k;
+    for (size_t i = 0; i < routes->n; i++) {
+        RouteConfig *route = &routes->items[i].route;
+        route->accept_proxy = accept && route->type == ROUTE_PORT;
+        port |= route->type == ROUTE_PORT;
+    }
+    if (accept && !port)
+        return problem_at(r, v,
+                "expected a port beside it: of the addresses that services share, the global "
+                "acceptProxyProtocol says it");
+    return 0;
 }
 
 static int read_send_proxy(
@@ -156,9 +176,15 @@ static int check_conflicts(
     }
     for (size_t i = 0; i < routes->n; i++) {
         const RouteDraft *route = &routes->items[i];
-        if (!value_given(&route->where) || !claims_route_is_taken(claims, &route->route, &holder))
+        if (!value_given(&route->where))
             continue;
-        k = report_route(r, route, &holder);
+        k = 0;
+        if (claims_route_is_taken(claims, &route->route, &holder))
+            k = report_route(r, route, &holder);
+        else if (claims_listener_disagrees(claims, &route->route, &holder))
+            k = problem_at(r, &route->where,
+                    "acceptProxyProtocol is %s for this port in %s, and the same for all",
+                    holder.route->accept_proxy ? "true" : "not set", holder.file);
         if (is_fatal(&all, k))
             return k;
     }
@@ -215,6 +241,11 @@ static int build(Reader *r, const ServiceDraft *d, const ServicePlace *place, Ro
     const Endpoint *where = base->text ? base : routes->n > 0 ? &routes->items[0].route.target : base;
     if (where->text || value_given(&d->health_check)) {
         k = health_check_read(r, &d->health_check, where->text ? where : NULL, &service->health_check);
+        if (is_fatal(&all, k))
+            return k;
+    }
+    if (value_given(&d->accept_proxy_protocol)) {
+        k = read_accept_proxy(r, &d->accept_proxy_protocol, routes);
         if (is_fatal(&all, k))
             return k;
     }

@@ -28,7 +28,7 @@ typedef struct ServiceDraft {
     Value object;
     Value name, host, hosts, port, path, strip_path, routes, base;
     Value unit, exec, commands, proxy_only, cwd, env, user, group, notify, limits[_LIMIT_KEY_MAX];
-    Value health_check, send_proxy_protocol;
+    Value health_check, accept_proxy_protocol, send_proxy_protocol;
     usec_t idle_timeout, web_socket_idle, start_timeout;
     usec_t stop_timeout; /* 0 = nothing was said */
 } ServiceDraft;

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "gateway/exchange.h"
+#include "gateway/preamble.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
 #include "util/fd.h"
@@ -27,6 +28,10 @@ static void on_head_expired(Deadline *d)
             "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     Client *c = container_of(d, Client, deadline);
 
+    if (c->preamble) {
+        client_drop(c);
+        return;
+    }
     /* Nothing of ours can be on the way: the exchange that would write has not begun. */
     (void) send(c->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     client_shutdown(c);
@@ -145,10 +150,74 @@ static void have_end_read(Client *c)
 
 #define END_EVENTS (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
+/* Its own bytes begin. 0 or -errno; then it is freed. `address`: as accept(2) gave it. */
+static int client_begin(Client *c, const struct sockaddr *address, socklen_t len)
+{
+    if (relay_is_wanted(c)) {
+        relay_start(c);
+        return 0;
+    }
+    deadline_set(&c->deadline, c->proxy->draining ? &c->proxy->clients.graces : &c->proxy->clients.heads);
+    /* From here on the library closes the descriptor, also on failure, and calls client_free(). */
+    int r = server_add_connection(c->proxy->server, c, address, len);
+    if (r < 0)
+        client_free(c);
+    return r;
+}
+
+static bool is_one_too_many(Client *c)
+{
+    uint32_t max = route_image_settings(c->proxy->routes)->max_connections_per_address;
+    return max > 0 && count_address(&c->proxy->clients, c->address) >= max;
+}
+
+/* From here on the client is who the proxy says it is. False: it has too many connections. */
+static bool become(Client *c, const ProxyEnds *ends)
+{
+    if (!ends->known)
+        return true;
+    c->ends = memdup_bytes(ends, sizeof *ends);
+    if (!c->ends)
+        return false;
+    clients_remove(&c->proxy->clients, c);
+    memcpy(c->address, &ends->source, sizeof c->address);
+    bool v4 = IN6_IS_ADDR_V4MAPPED(&ends->source);
+    (void) inet_ntop(v4 ? AF_INET : AF_INET6, c->address + (v4 ? 12 : 0), c->peer, sizeof c->peer);
+    bool fits = !is_one_too_many(c);
+    clients_add(&c->proxy->clients, c);
+    c->tls = ends->tls;
+    c->trusted = route_image_trusts(c->proxy->routes, c->address);
+    return fits;
+}
+
+static void read_preamble(Client *c, bool ended)
+{
+    SocketAddress address = {.len = sizeof address.un};
+    ProxyEnds ends;
+
+    int r = preamble_take(c, &ends);
+    if (r == -EAGAIN && !ended)
+        return;
+    if (r < 0)
+        log_debug("%s has begun without a PROXY header: closed.", c->peer);
+    if (r < 0 || !become(c, &ends) || getpeername(c->fd, &address.sa, &address.len) < 0) {
+        client_drop(c);
+        return;
+    }
+    c->preamble = false;
+    deadline_clear(&c->deadline);
+    client_watch_input(c, false);
+    (void) client_begin(c, &address.sa, MAX(address.len, (socklen_t) sizeof(struct sockaddr)));
+}
+
 static void on_watched(PollSource *s, uint32_t events)
 {
     Client *c = container_of(s, Client, watch);
 
+    if (c->preamble) {
+        read_preamble(c, events & END_EVENTS);
+        return;
+    }
     if (c->relay) {
         if (events & (EPOLLHUP | EPOLLERR))
             relay_broken(c->relay);
@@ -168,7 +237,6 @@ static void on_watched(PollSource *s, uint32_t events)
 
 int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len)
 {
-    const RouteSettings *limits = route_image_settings(p->routes);
     const int on = 1;
 
     Client *c = new0(Client, 1);
@@ -179,8 +247,8 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
     *c = (Client){.proxy = p, .watch.fd = -EBADF, .tap.fd = -EBADF, .fd = fd, .listener = listener};
     read_address(c, address);
     bool is_ip = address->sa_family != AF_UNIX;
-    if (is_ip && limits->max_connections_per_address > 0 &&
-            count_address(&p->clients, c->address) >= limits->max_connections_per_address) {
+    c->preamble = preamble_is_wanted(c); /* whose connections are counted by what that says */
+    if (is_ip && !c->preamble && is_one_too_many(c)) {
         fd_close(fd);
         free(c);
         return -EUSERS;
@@ -191,7 +259,8 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
 
     int r = tap_open(&c->tap, fd);
     if (r >= 0)
-        r = poller_add(&p->poller, &c->watch, fd, EPOLLRDHUP | EPOLLET, on_watched);
+        r = poller_add(
+                &p->poller, &c->watch, fd, EPOLLRDHUP | EPOLLET | (c->preamble ? EPOLLIN : 0U), on_watched);
     if (r < 0) {
         tap_close(&c->tap);
         fd_close(fd);
@@ -199,16 +268,10 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
         return r;
     }
     clients_add(&p->clients, c);
-    if (relay_is_wanted(c)) {
-        relay_start(c);
-        return 0;
-    }
+    if (!c->preamble)
+        return client_begin(c, address, len);
     deadline_set(&c->deadline, p->draining ? &p->clients.graces : &p->clients.heads);
-    /* From here on the library closes the descriptor, also on failure, and calls client_free(). */
-    r = server_add_connection(p->server, c, address, len);
-    if (r < 0)
-        client_free(c);
-    return r;
+    return 0;
 }
 
 void client_watch_input(Client *c, bool on)
@@ -243,6 +306,24 @@ void client_unwatch(Client *c)
     poller_forget(&c->proxy->poller, &c->watch, true);
 }
 
+void client_drop(Client *c)
+{
+    client_unwatch(c);
+    c->fd = fd_close(c->fd);
+    client_free(c);
+}
+
+void clients_drop_waiting(Clients *cs)
+{
+    for (Client *c = cs->all, *next; c; c = next) {
+        next = c->next;
+        if (c->relay)
+            relay_end(c->relay);
+        else if (c->preamble)
+            client_drop(c);
+    }
+}
+
 void client_detached(Client *c)
 {
     if (!c->mhd)
@@ -257,6 +338,7 @@ void client_free(Client *c)
     tap_close(&c->tap);
     poller_forget(&c->proxy->poller, &c->watch, false);
     clients_remove(cs, c);
+    free(c->ends);
     free(c);
     if (cs->on_less)
         cs->on_less(cs->userdata);

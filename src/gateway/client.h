@@ -27,7 +27,8 @@ struct Client {
     struct Tunnel *tunnel;     /* what has become of the connection, NULL while it is something else */
     PollSource watch;
     Tap tap;
-    Deadline deadline; /* for a head, or for the next request */
+    struct ProxyEnds *ends; /* what a PROXY header said, NULL: nothing */
+    Deadline deadline;      /* for a head, or for the next request */
     Client *prev, *next;
     Client *same_hash;   /* in Clients.by_address */
     int fd;              /* libmicrohttpd's, which closes it, or the tunnel's */
@@ -35,6 +36,8 @@ struct Client {
     bool gone;           /* its end of the connection is closed */
     bool shut;           /* so is ours */
     bool begun;          /* it has sent a request line that could be read */
+    bool preamble;       /* a PROXY header has to come first */
+    bool tls;            /* it speaks TLS with the proxy in front */
     bool trusted;        /* its address is in trustedProxies */
     uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d, zero for a unix socket */
     char peer[INET6_ADDRSTRLEN];
@@ -68,6 +71,10 @@ void client_closing(Client *c);
 void client_closed(Client *c);
 /* libmicrohttpd is to let go of it: stops watching its descriptor, which is about to be replaced. */
 void client_unwatch(Client *c);
+/* Ends those that libmicrohttpd has not got and no tunnel has. */
+void clients_drop_waiting(Clients *cs);
+/* Ends and frees one of those. */
+void client_drop(Client *c);
 /* Its tunnel is over. Frees it, if libmicrohttpd has let go of it. */
 void client_detached(Client *c);
 void client_free(Client *c);

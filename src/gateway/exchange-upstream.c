@@ -101,7 +101,9 @@ static bool write_head(Exchange *e, size_t *ret_len)
             .version = e->version,
             .target_len = e->target_len,
             .fields = fields};
-    ForwardedBy by = {.peer = e->client->peer, .proto = "http", .trusted = e->client->trusted};
+    ForwardedBy by = {.peer = e->client->peer,
+            .proto = e->client->tls ? "https" : "http",
+            .trusted = e->client->trusted};
 
     /* Read again, not kept: most requests are sent at once, and the library keeps it for those that wait. */
     RequestLine line = {e->method, e->raw_target, e->version, e->target_len};

@@ -78,9 +78,7 @@ static void relay_refuse(Relay *r, const char *why)
                 (double) usec_sub(now_monotonic(), r->begun) / 1e3, why);
     (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
     relay_free(r);
-    client_unwatch(c);
-    c->fd = fd_close(c->fd);
-    client_detached(c);
+    client_drop(c);
 }
 
 void relay_broken(Relay *r)
@@ -88,13 +86,9 @@ void relay_broken(Relay *r)
     relay_refuse(r, "the client has left");
 }
 
-void relays_done(Proxy *p)
+void relay_end(Relay *r)
 {
-    for (Client *c = p->clients.all, *next; c; c = next) {
-        next = c->next;
-        if (c->relay)
-            relay_refuse(c->relay, "dynapm is shutting down");
-    }
+    relay_refuse(r, "dynapm is shutting down");
 }
 
 static void relay_dispatch(Relay *r);
@@ -175,9 +169,11 @@ static size_t write_proxy_header(const Relay *r, char buf[static PROXY_HEADER_MA
     socklen_t n_peer = sizeof peer, n_local = sizeof local;
     ProxyEnds ends = {};
 
-    if (getpeername(r->client->fd, (struct sockaddr *) &peer, &n_peer) == 0 &&
-            getsockname(r->client->fd, (struct sockaddr *) &local, &n_local) == 0 &&
-            (peer.ss_family == AF_INET || peer.ss_family == AF_INET6)) {
+    if (r->client->ends)
+        ends = *r->client->ends;
+    else if (getpeername(r->client->fd, (struct sockaddr *) &peer, &n_peer) == 0 &&
+             getsockname(r->client->fd, (struct sockaddr *) &local, &n_local) == 0 &&
+             (peer.ss_family == AF_INET || peer.ss_family == AF_INET6)) {
         ends.known = true;
         to_mapped(&peer, &ends.source, &ends.source_port);
         to_mapped(&local, &ends.destination, &ends.destination_port);
@@ -252,9 +248,7 @@ void relay_start(Client *c)
 
     if (!r) {
         log_oom();
-        client_unwatch(c);
-        c->fd = fd_close(c->fd);
-        client_detached(c);
+        client_drop(c);
         return;
     }
     r->client = c;

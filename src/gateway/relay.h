@@ -14,5 +14,5 @@ bool relay_is_wanted(const Client *c);
 void relay_start(Client *c);
 /* The client's connection is broken. */
 void relay_broken(Relay *r);
-/* Ends all of a worker's. */
-void relays_done(struct Proxy *p);
+/* It is not served any more. */
+void relay_end(Relay *r);

@@ -16,7 +16,6 @@
 #include "gateway/listener.h"
 #include "gateway/notify.h"
 #include "gateway/proxy.h"
-#include "gateway/relay.h"
 #include "util/event.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -344,7 +343,7 @@ Worker *worker_free(Worker *w)
     drain_done(&w->drain);
     idleness_done(&w->idleness);
     listeners_free(w->listeners);
-    relays_done(p);
+    clients_drop_waiting(&p->clients);
     tunnels_done(&p->tunnels);
     if (p->server)
         server_free(p->server);

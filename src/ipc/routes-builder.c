@@ -253,6 +253,11 @@ void route_builder_set_tcp(RouteBuilder *b, int listener, unsigned send_proxy)
     LISTENER(b, listener)->send_proxy = send_proxy;
 }
 
+void route_builder_set_accept_proxy(RouteBuilder *b, int listener)
+{
+    LISTENER(b, listener)->accept_proxy = 1;
+}
+
 int route_builder_add_main_listener(RouteBuilder *b, const SocketAddress *listen)
 {
     uint32_t index;

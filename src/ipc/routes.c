@@ -111,7 +111,7 @@ static bool routes_are_valid(const RouteImage *i)
     for (uint32_t k = 0; k < count(i, SECTION_LISTENERS); k++) {
         const RouteListener *l = &i->listeners[k];
         if (!address_is_valid(&l->address) || !range_is_valid(l->first, l->n, n_entries) || l->main > 1 ||
-                (l->main == 1) != (l->n == 0) || l->tcp > 1 || l->send_proxy > 2)
+                (l->main == 1) != (l->n == 0) || l->tcp > 1 || l->send_proxy > 2 || l->accept_proxy > 1)
             return false;
     }
     return buckets_are_valid(i->host_buckets, count(i, SECTION_HOST_BUCKETS), count(i, SECTION_HOSTS)) &&

@@ -43,10 +43,12 @@ typedef struct RouteHost {
 
 typedef struct RouteListener {
     SocketAddress address;
-    uint32_t main;       /* 1: one of the configuration's `listen`: its requests are matched by host */
-    uint32_t first, n;   /* entries; none on a main listener */
-    uint32_t tcp;        /* 1: connections are passed on as they are, to the first entry's service */
-    uint32_t send_proxy; /* and begin with a PROXY header of this version, 0: do not */
+    uint32_t main;         /* 1: one of the configuration's `listen`: its requests are matched by host */
+    uint32_t first, n;     /* entries; none on a main listener */
+    uint32_t tcp;          /* 1: connections are passed on as they are, to the first entry's service */
+    uint32_t send_proxy;   /* and begin with a PROXY header of this version, 0: do not */
+    uint32_t accept_proxy; /* 1: connections begin with a PROXY header; on a main listener the settings say it
+                            */
 } RouteListener;
 
 /* What a worker needs of the global settings. */
@@ -56,6 +58,7 @@ typedef struct RouteSettings {
     usec_t tunnel_idle_timeout;
     uint32_t max_connections, max_connections_per_address, max_parked, max_parked_per_service, max_head_size;
     uint32_t request_log;
+    uint32_t accept_proxy;             /* connections to main listeners begin with a PROXY header */
     uint32_t trusted_first, n_trusted; /* RouteNetwork array */
 } RouteSettings;
 
@@ -91,6 +94,7 @@ int route_builder_add_port_route(
 /* The listener's connections are not HTTP; `send_proxy`: version of the PROXY header for its service, or 0.
  */
 void route_builder_set_tcp(RouteBuilder *b, int listener, unsigned send_proxy);
+void route_builder_set_accept_proxy(RouteBuilder *b, int listener);
 /* Returns the listener's index; -EADDRINUSE where the address has routes of its own. */
 int route_builder_add_main_listener(RouteBuilder *b, const SocketAddress *listen);
 /* Writes it all to a fresh, fully sealed memfd. Returns the descriptor, which the caller closes, or -errno.

@@ -69,6 +69,7 @@ static void add_settings(Draft *d)
                                 .max_parked_per_service = g->max_parked_per_service,
                                 .max_head_size = g->max_head_size,
                                 .request_log = g->request_log,
+                                .accept_proxy = g->accept_proxy,
                         });
 }
 
@@ -129,6 +130,8 @@ static int add_port_route(Draft *d, const ServiceConfig *s, const RouteConfig *r
     }
     if (r >= 0 && route->target.tcp)
         route_builder_set_tcp(d->builder, r, s->send_proxy_protocol);
+    if (r >= 0 && route->accept_proxy)
+        route_builder_set_accept_proxy(d->builder, r);
     return r < 0 ? r : note_listener(d->publication, r, fd);
 }
 

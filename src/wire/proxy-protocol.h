@@ -18,7 +18,16 @@ typedef struct ProxyEnds {
     bool known; /* false: not IP, or the hop before speaks for itself */
     struct in6_addr source, destination;
     uint16_t source_port, destination_port;
+    bool tls; /* the hop before was spoken to in TLS; read only, of version 2 */
 } ProxyEnds;
+
+/* Bytes of a header that are read at most. */
+#define PROXY_HEADER_READ_MAX 2048
+
+/* Reads a header of either version at the start of buf. Returns its length, -EAGAIN when more is needed,
+ * -EBADMSG for anything else, as soon as that is certain. Strict: what two readers could read differently is
+ * refused. Datagrams and unix sockets, and what a proxy says for itself (LOCAL), come back as not known. */
+int proxy_header_read(const char *buf, size_t len, ProxyEnds *ret);
 
 /* Writes a header to buf (PROXY_HEADER_MAX bytes), which is not NUL-terminated: as IPv4 where both addresses
  * are. `version` 1 or 2. Returns the number of bytes. */

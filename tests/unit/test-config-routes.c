@@ -420,6 +420,28 @@ static void listeners_that_the_kernel_would_not_open_together_collide(void **sta
     }
 }
 
+static void all_routes_of_a_listener_agree_about_proxy_headers(void **state)
+{
+    _cleanup_(config_unrefp) Config *c =
+            parse("{" HOST ", \"port\": 80, " BASE ", " EXEC ", \"acceptProxyProtocol\": true}");
+    const ServiceConfig *s = only_service(c);
+
+    assert_false(s->routes[0].accept_proxy);
+    assert_true(s->routes[1].accept_proxy);
+    static const Refusal table[] = {
+            {"{" REST ",\n\"acceptProxyProtocol\": true}", "2:24: acceptProxyProtocol: expected a port "
+                                                           "beside it: of the addresses that services share, "
+                                                           "the global acceptProxyProtocol says it"},
+            {"{" REST ",\n\"acceptProxyProtocol\": \"v1\"}",
+                    "2:24: acceptProxyProtocol: expected true or false, got \"v1\""},
+    };
+    assert_refusals(table, ELEMENTSOF(table));
+    assert_conflict("{\"port\": 80, " BASE ", " EXEC ", \"acceptProxyProtocol\": true}",
+            "{\"port\": 80, \"path\": \"/x\", " BASE ", " EXEC "}",
+            "/d/b.json:1:10: port: acceptProxyProtocol is true for this port in /d/a.json, and the same for "
+            "all");
+}
+
 #define TCP "\"base\": \"tcp://localhost:5432\""
 
 static void bytes_of_any_protocol_have_a_port_for_themselves(void **state)
@@ -491,6 +513,7 @@ int main(void)
             cmocka_unit_test(the_first_of_two_keeps_what_both_claim),
             cmocka_unit_test(what_does_not_collide_stays),
             cmocka_unit_test(listeners_that_the_kernel_would_not_open_together_collide),
+            cmocka_unit_test(all_routes_of_a_listener_agree_about_proxy_headers),
             cmocka_unit_test(bytes_of_any_protocol_have_a_port_for_themselves),
             cmocka_unit_test(a_refused_service_claims_nothing),
     };

@@ -221,6 +221,7 @@ static void listeners_have_routes_of_their_own_or_are_main(void **state)
     assert_int_equal(route_builder_add_port_route(b, &p, "/", false, s0, t), 1);
     assert_int_equal(route_builder_add_port_route(b, &u, "/only", false, s0, t), 2);
     route_builder_set_tcp(b, 2, 2);
+    route_builder_set_accept_proxy(b, 1);
     assert_int_equal(route_builder_add_port_route(b, &m, "/", false, s0, t), -EADDRINUSE);
     assert_int_equal(route_builder_add_main_listener(b, &p), -EADDRINUSE);
     assert_int_equal(route_builder_add_main_listener(b, &m), 0);
@@ -230,6 +231,8 @@ static void listeners_have_routes_of_their_own_or_are_main(void **state)
     assert_int_equal(route_image_listener(i, 0)->main, 1);
     assert_int_equal(route_image_listener(i, 1)->main, 0);
     assert_int_equal(route_image_listener(i, 1)->tcp, 0);
+    assert_int_equal(route_image_listener(i, 1)->accept_proxy, 1);
+    assert_int_equal(route_image_listener(i, 2)->accept_proxy, 0);
     assert_int_equal(route_image_listener(i, 2)->tcp, 1);
     assert_int_equal(route_image_listener(i, 2)->send_proxy, 2);
     assert_true(socket_address_equal(&route_image_listener(i, 1)->address, &p));
