@@ -74,6 +74,8 @@ static int read_v1(const char *buf, size_t len, ProxyEnds *ret)
 
     if (!eol)
         return len >= PROXY_HEADER_MAX || memchr(buf, '\n', len) ? -EBADMSG : -EAGAIN;
+    if (memchr(buf, '\n', (size_t) (eol - buf)))
+        return -EBADMSG;
     int total = (int) (eol + 2 - buf);
     if (eol - p >= (ptrdiff_t) STRLEN("UNKNOWN") && memcmp(p, "UNKNOWN", STRLEN("UNKNOWN")) == 0) {
         p += STRLEN("UNKNOWN");
