@@ -118,7 +118,8 @@ static void the_body_is_framed_anew(void **state)
 {
     expect("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\nContent-Type: x\r\nExpect: "
            "100-continue\r\n\r\n",
-            "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: x\r\n" TAIL("h") "Content-Length: 7\r\n\r\n");
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: x\r\n" TAIL(
+                    "h") "Content-Length: 7\r\nExpect: 100-continue\r\n\r\n");
     expect("POST / HTTP/1.1\r\nHost: h\r\ncontent-length: 0\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: h\r\n" TAIL("h") "Content-Length: 0\r\n\r\n");
     expect("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9223372036854775807\r\n\r\n",
