@@ -62,6 +62,17 @@ def test_an_answer_without_length_that_is_reset_does_not_look_complete(site):
     assert r.exit in (18, 56) or r.status == 502, r
 
 
+def test_a_connection_ends_with_the_answer_that_broke_off(site):
+    """Also when that happens in the very turn in which the answer has begun."""
+    raw = site.app("raw.py", name="raw", idleTimeout="1ms", env=responses(
+        site, unframed__reset=b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nonly a part"))
+    gw = site.gateway(raw)
+    for _ in range(30):
+        with gw.raw("GET /unframed.reset HTTP/1.1\r\nHost: raw.localhost\r\n\r\n") as c:
+            assert not c.read_all().endswith(b"0\r\n\r\n")
+        raw.wait_gone()
+
+
 def test_a_service_killed_in_the_middle_of_an_answer_serves_the_next_request(site):
     raw = site.app("raw.py", name="raw", env=responses(
         site, cut__die=CUT["length__die"], whole=b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"))

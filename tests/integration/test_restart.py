@@ -33,6 +33,7 @@ def test_a_restart_of_the_gateway_loses_no_request(site, workers):
     blog = site.app(idleTimeout="never")
     machine = site.machine(blog, workers=workers)
     with Load(machine.address, [blog.host]) as load:
+        load.clients[-1].pause = 0.4  # longer than an idle connection has at the end
         again_and_again(machine, load, GATEWAY, machine.restart)
     assert load.failures == []
     assert blog.starts == 1
