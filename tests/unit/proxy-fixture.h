@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
-/* A data path without a manager: it has no service, so that every request is answered 404, and clients that
- * are the other end of a socket pair. */
+/* A data path without a manager: it has no service, so that every request is answered 404, listeners that
+ * nobody has bound, and clients that are the other end of a socket pair. */
 
 #include "tests/unit/test.h"
 
@@ -26,10 +26,13 @@ static inline void on_proxy_batch(void *userdata)
         server_run_if_kicked(p->server);
 }
 
+#define FIXTURE_LISTENERS 8
+
 static inline Proxy *proxy_fixture_new(void)
 {
     Proxy *p = new0(Proxy, 1);
     RouteBuilder *builder = route_builder_new();
+    SocketAddress a;
 
     assert_int_equal(sd_event_new(&p->event), 0);
     deadlines_init(&p->deadlines, p->event);
@@ -41,6 +44,10 @@ static inline Proxy *proxy_fixture_new(void)
     p->gates = gates_new(p->event);
     p->upstreams = upstreams_new(&p->poller, &p->deadlines, USEC_INFINITY);
     route_builder_set_settings(builder, &(RouteSettings){.max_connections = 100, .max_head_size = 16384});
+    for (int i = 0; i < FIXTURE_LISTENERS; i++) {
+        assert_int_equal(socket_address_from_ip("127.0.0.1", (uint16_t) (i + 1), &a), 0);
+        assert_int_equal(route_builder_add_main_listener(builder, &a), i);
+    }
     _cleanup_close_ int fd = route_builder_finish(builder);
     assert_true(fd >= 0);
     assert_int_equal(route_image_map(fd, &p->routes), 0);
