@@ -64,8 +64,13 @@ def stat_fields(pid):
 
 
 def alive(pid):
-    fields = stat_fields(pid)
-    return fields is not None and fields[0] not in "ZX"
+    """Its first thread may be dead while others still hold its sockets open."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
+        return False
+    states = [stat_fields(f"{pid}/task/{thread}") for thread in threads]
+    return any(fields[0] not in "ZX" for fields in states if fields)
 
 
 def cpu_seconds(pid):
