@@ -87,13 +87,15 @@ int unit_status_read(UnitStatus *s, sd_bus_message *m)
     return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+#define NOT_EXECUTED 203 /* EXIT_EXEC of systemd.exec(5) */
+
 /* systemd.exec(5), "Process Exit Codes": what went wrong before the program was executed. */
 static const char *before_exec(int status)
 {
     switch (status) {
     case 200:
         return "its working directory cannot be entered";
-    case 203:
+    case NOT_EXECUTED:
         return "its program cannot be executed";
     case 216:
         return "its group is not known";
@@ -148,6 +150,21 @@ const char *unit_end_format(char buf[static UNIT_END_STRING_MAX], const UnitStat
     return buf;
 }
 
+/* As unit_end_format(), with the name of a program of ours that could not be executed. That comes last: what
+ * does not fit of it is cut off. */
+static const char *start_failure_format(char buf[static UNIT_END_STRING_MAX], const Unit *u)
+{
+    const UnitStatus *s = &u->status;
+
+    unit_end_format(buf, s);
+    if (u->job.kind == JOB_START_TRANSIENT && s->result == UNIT_EXIT_CODE && s->exit_code == CLD_EXITED &&
+            s->exit_status == NOT_EXECUTED) {
+        size_t n = strlen(buf);
+        snprintf(buf + n, UNIT_END_STRING_MAX - n, ": %s", u->job.spec->argv[0]);
+    }
+    return buf;
+}
+
 const char *job_result_format(char buf[static UNIT_END_STRING_MAX], const char *result, const Unit *u)
 {
     const UnitStatus *s = &u->status;
@@ -160,10 +177,10 @@ const char *job_result_format(char buf[static UNIT_END_STRING_MAX], const char *
             return "a condition of its unit is not met";
         return u->job.kind == JOB_START_TRANSIENT && streq(u->job.spec->type, "oneshot")
                        ? NULL
-                       : unit_end_format(buf, s);
+                       : start_failure_format(buf, u);
     }
     if (streq(result, "failed"))
-        return unit_end_format(buf, s);
+        return start_failure_format(buf, u);
     if (streq(result, "dependency"))
         return "a unit that it needs could not be started";
     if (streq(result, "timeout"))

@@ -113,6 +113,28 @@ static void test_a_job_that_is_done_may_have_done_nothing(void **state)
             job_result_format(buf, "collected", &u), "its job ended with the result \"collected\"");
 }
 
+static void test_a_program_of_ours_that_cannot_be_executed_is_named(void **state)
+{
+    char buf[UNIT_END_STRING_MAX], path[1000];
+    const char *argv[] = {"/srv/blog/serve", "--port=1", NULL};
+    TransientSpec spec = {.type = "exec", .argv = argv};
+    Unit u = {.job = {.kind = JOB_START_TRANSIENT, .spec = &spec},
+            .status = {.state = UNIT_FAILED,
+                    .result = UNIT_EXIT_CODE,
+                    .exit_code = CLD_EXITED,
+                    .exit_status = 203}};
+
+    assert_string_equal(job_result_format(buf, "failed", &u),
+            "its program cannot be executed (exit status 203): /srv/blog/serve");
+    memset(path, 'x', sizeof path);
+    path[sizeof path - 1] = 0;
+    argv[0] = path;
+    assert_int_equal(strlen(job_result_format(buf, "failed", &u)), UNIT_END_STRING_MAX - 1);
+    u.job = (Job){.kind = JOB_START}; /* somebody else's unit: its file says which */
+    assert_string_equal(
+            job_result_format(buf, "failed", &u), "its program cannot be executed (exit status 203)");
+}
+
 /* The strings of the first array of strings below a property that is a list of commands. */
 static void read_command(sd_bus_message *m, const char *path, const char *const *argv)
 {
@@ -201,6 +223,7 @@ int main(void)
             cmocka_unit_test(test_states_that_nobody_knows_are_not_active),
             cmocka_unit_test(test_ends_are_told_in_words),
             cmocka_unit_test(test_a_job_that_is_done_may_have_done_nothing),
+            cmocka_unit_test(test_a_program_of_ours_that_cannot_be_executed_is_named),
             cmocka_unit_test(test_a_transient_unit_is_what_was_configured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
