@@ -108,9 +108,15 @@ def test_a_killed_worker_takes_only_its_own_connections_along_and_the_count_reco
     gw = site.gateway(news, blog, workers=2)
     gw.curl("blog")
 
-    streams = [gw.raw(STREAM) for _ in range(12)]
-    for c in streams:
-        c.read_until(b"data: one\n\n")
+    streams = []
+
+    def both_workers_have_some():  # whom the kernel wakes is up to it
+        burst = [gw.raw(STREAM) for _ in range(12)]
+        for c in burst:
+            c.read_until(b"data: one\n\n")
+        streams.extend(burst)
+        return len({gw.owner(c) for c in streams}) == 2
+    wait_for(both_workers_have_some, "both workers have streams", 20)
     victim = gw.owner(streams[0])
     assert victim != gw.pid, "with two workers, the first process only keeps them"
     mine = [c for c in streams if gw.owner(c) == victim]
