@@ -144,7 +144,8 @@ def test_a_killed_worker_takes_only_its_own_connections_along_and_the_count_reco
 
 
 def test_a_worker_killed_while_its_requests_wait_leaves_the_others_answered(site):
-    blog = site.app(env={"START_DELAY": 3}, idleTimeout="400ms")
+    go = site.folder / "go"
+    blog = site.app(env={"START_AFTER": go}, idleTimeout="1s")
     gw = site.gateway(blog, workers=2)
 
     clients = [gw.raw(GET) for _ in range(16)]
@@ -153,6 +154,7 @@ def test_a_worker_killed_while_its_requests_wait_leaves_the_others_answered(site
     victim = gw.owner(clients[0])
     mine = [c for c in clients if gw.owner(c) == victim]
     process.kill(victim, signal.SIGKILL)
+    go.touch()
 
     for c in clients:
         if c not in mine:

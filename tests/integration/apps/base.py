@@ -5,6 +5,7 @@ Settings come from the environment, as a real service's would:
   PORT, HOST    where to listen (127.0.0.1), or SOCKET, the path of a unix socket
   APP_LOG       a file to which every event is appended as one line: "start PID", "request METHOD TARGET", ...
   START_DELAY   seconds between the program's start and its first listen()
+  START_AFTER   a file: its first listen() waits until this is there
 """
 
 import os
@@ -146,6 +147,8 @@ def _serve_connection(connection, handler):
 
 def listen():
     time.sleep(float(os.environ.get("START_DELAY", "0")))
+    while not os.path.exists(os.environ.get("START_AFTER", "/")):
+        time.sleep(0.003)
     if "SOCKET" in os.environ:
         path = os.environ["SOCKET"]
         if os.path.exists(path):
