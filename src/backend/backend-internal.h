@@ -26,10 +26,8 @@ struct Backend {
     const ServiceConfig *config;
     const BackendEvents *events;
     void *userdata;
+    char *runtime_dir; /* of the service's user, where it names one: /run/user/UID */
 };
-
-/* A command line of the service's own, as the service's user. */
-ProcessSpec backend_spec(const Backend *b, const char *const *argv);
 
 /* direct*.c: services of kind exec and commands, as children of ours. */
 int backend_direct_new(const BackendContext *context, Backend **ret);

@@ -48,8 +48,10 @@ int backend_new(const BackendContext *context, const ServiceConfig *config, cons
 
 Backend *backend_free(Backend *b)
 {
-    if (b)
+    if (b) {
+        free(b->runtime_dir);
         b->vtable->free(b);
+    }
     return NULL;
 }
 
@@ -63,6 +65,7 @@ ProcessSpec backend_spec(const Backend *b, const char *const *argv)
             .env = config->env,
             .user = config->user ?: b->context->default_user,
             .group = config->group,
+            .runtime_dir = b->runtime_dir,
             .service = config->name,
     };
 }

@@ -55,6 +55,8 @@ Backend *backend_free(Backend *b);
 DEFINE_CLEANUP(Backend *, backend_free)
 
 const char *backend_name(const Backend *b); /* "direct", "transient", "unit" */
+/* A command of the service's own, as its user and in its surroundings; borrowed. */
+ProcessSpec backend_spec(const Backend *b, const char *const *argv);
 /* Are its processes ours, to be ended when we end? */
 bool backend_ends_with_us(const Backend *b);
 

@@ -6,6 +6,7 @@
 #include "backend/environment-file.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "util/fd.h"
 #include "util/text.h"
@@ -26,8 +27,8 @@ static void write_assignment(FILE *f, const char *assignment)
     fputs("\"\n", f);
 }
 
-int environment_file_write(
-        const EnvironmentFiles *files, const char *name, char *const *env, const char *more, char **ret_path)
+int environment_file_write(const EnvironmentFiles *files, const char *name, const char *runtime_dir,
+        char *const *env, const char *more, char **ret_path)
 {
     _cleanup_free_ char *text = NULL;
     size_t len;
@@ -35,6 +36,8 @@ int environment_file_write(
     FILE *f = open_memstream(&text, &len);
     if (!f)
         return -errno;
+    if (runtime_dir && access(runtime_dir, F_OK) == 0)
+        fprintf(f, "XDG_RUNTIME_DIR=\"%s\"\n", runtime_dir);
     for (; env && *env; env++)
         write_assignment(f, *env);
     if (more)

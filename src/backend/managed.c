@@ -11,6 +11,7 @@
 
 #include "backend/managed.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -251,11 +252,11 @@ static int write_environment(Managed *m, char **ret_why)
     const ServiceConfig *config = m->base.config;
     char text[ERROR_TEXT_MAX];
 
-    if (!managed_is_transient(m) || (!config->env && !m->stop_variable))
+    if (!managed_is_transient(m) || (!config->env && !m->stop_variable && !m->base.runtime_dir))
         return 0;
     m->environment_file = mfree(m->environment_file);
-    int r = environment_file_write(
-            m->base.context->environments, config->name, config->env, m->stop_variable, &m->environment_file);
+    int r = environment_file_write(m->base.context->environments, config->name, m->base.runtime_dir,
+            config->env, m->stop_variable, &m->environment_file);
     if (r < 0 && ret_why)
         *ret_why = text_format("its environment cannot be written down: %s", error_text(text, -r));
     m->spec.environment_file = m->environment_file;
@@ -391,12 +392,26 @@ static int set_spec(Managed *m, const BackendContext *context, const ServiceConf
     return exec ? 0 : set_stop_command(m, context, config);
 }
 
+/* What a login sets, and without which systemctl --user and podman(1) find nothing of the user's. */
+static int find_runtime_dir(Managed *m, const BackendContext *context, const ServiceConfig *config)
+{
+    /* May block, as looking up users does; a service is made when the configuration is read. */
+    const struct passwd *pw = config->user && context->default_user ? getpwnam(config->user) : NULL;
+
+    if (!pw)
+        return 0;
+    m->base.runtime_dir = text_format("/run/user/%u", (unsigned) pw->pw_uid);
+    return m->base.runtime_dir ? 0 : -ENOMEM;
+}
+
 static int make_unit(Managed *m, const BackendContext *context, const ServiceConfig *config)
 {
     if (config->kind == SERVICE_UNIT)
         return unit_new(context->systemd, config->unit, UNIT_NAMED, &unit_events, m, &m->unit);
     _cleanup_free_ char *name = text_format("dynapm-%s.service", config->name);
     int r = name ? set_spec(m, context, config) : -ENOMEM;
+    if (r >= 0)
+        r = find_runtime_dir(m, context, config);
     return r < 0 ? r : unit_new(context->systemd, name, UNIT_TRANSIENT, &unit_events, m, &m->unit);
 }
 
@@ -415,7 +430,7 @@ int backend_managed_new(const BackendContext *context, const ServiceConfig *conf
     if (r >= 0)
         r = make_unit(m, context, config);
     if (r < 0) {
-        managed_free(&m->base);
+        (void) backend_free(&m->base);
         return r;
     }
     (void) sd_event_source_set_description(m->settle, "unit-settle");

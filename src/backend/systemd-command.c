@@ -106,11 +106,11 @@ static const UnitEvents unit_events = {
 /* One file a service: all its commands have the same environment. */
 static int write_environment(const SystemdRunner *r, const ProcessSpec *spec, char **ret)
 {
-    _cleanup_free_ char *name = spec->env ? text_format("%s:command", spec->service) : NULL;
-
-    if (!spec->env)
+    if (!spec->env && !spec->runtime_dir)
         return 0;
-    return name ? environment_file_write(r->environments, name, spec->env, NULL, ret) : -ENOMEM;
+    _cleanup_free_ char *name = text_format("%s:command", spec->service);
+    return name ? environment_file_write(r->environments, name, spec->runtime_dir, spec->env, NULL, ret)
+                : -ENOMEM;
 }
 
 static int run(const CommandRunner *runner, const ProcessSpec *spec, usec_t timeout, CommandDone done,

@@ -56,17 +56,16 @@
  * Looking is for everybody who gets in. What changes something, marked *, is for root and the manager's own
  * user; on a message bus also for whom polkit lets have BUS_ACTION_MANAGE.
  *
- *   ListServices() → a(sssto): name, state, reason, since, object
- *   GetService(s name) → (o object)
- *   Start(s name) *, Restart(s name) *
- *     Answered when it is online, or with BUS_ERROR_START_FAILED and a sentence that says why it is not. Do
- * not wait for a back-off; a restart keeps the requests that wait. Stop(s name) * Stops it whatever is open;
- * answered when it is offline. The next request starts it again. Wake(s name) * → (b online, s why, u
- * retry_after_seconds) As a request would, back-off included. Check() * → (u services, a(suuss) problems:
- * file, line, column, JSON path, message) Looks at the configuration as it is on disk now, without using it.
- *   Subscribe()
- *     From now on this private connection gets signals; on a message bus they come without.
- *   signal StateChanged(s name, o object, s state, s before, s reason) */
+ * - ListServices() → a(sssto): name, state, reason, since, object
+ * - GetService(s name) → (o object)
+ * - Start(s name) *, Restart(s name) *: answered when it is online, or with BUS_ERROR_START_FAILED and a
+ *   sentence that says why it is not. Do not wait for a back-off; a restart keeps the requests that wait.
+ * - Stop(s name) *: stops it whatever is open; answered when it is offline. The next request starts it again.
+ * - Wake(s name) * → (b online, s why, u retry_after_seconds): as a request would, back-off included.
+ * - Check() * → (u services, a(suuss) problems: file, line, column, JSON path, message): looks at the
+ *   configuration as it is on disk now, without using it.
+ * - Subscribe(): from now on this private connection gets signals; on a message bus they come without.
+ * - signal StateChanged(s name, o object, s state, s before, s reason) */
 #define BUS_NAME "org.dynapm1"
 #define BUS_MANAGER_INTERFACE "org.dynapm1.Manager"
 #define BUS_SERVICE_INTERFACE "org.dynapm1.Service"

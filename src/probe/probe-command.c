@@ -18,17 +18,11 @@ static void on_command(Command *c, int r, const char *why, void *userdata)
 
 static void command_attempt(Probe *p)
 {
-    const ServiceConfig *config = p->config;
-    const ProcessSpec spec = {
-            .argv = SHELL_ARGV(config->health_check.command),
-            .cwd = config->cwd,
-            .env = config->env,
-            .user = config->user ?: p->context.default_user,
-            .service = config->name,
-            .quiet = true,
-    };
+    ProcessSpec spec = p->context.command;
     _cleanup_free_ char *why = NULL;
 
+    spec.argv = SHELL_ARGV(p->config->health_check.command);
+    spec.quiet = true;
     /* The time limit of an attempt is the probe's own. */
     int r = command_new(p->context.commands, &spec, USEC_INFINITY, on_command, p, &p->command, &why);
     if (r < 0)

@@ -27,8 +27,7 @@ typedef enum ProbeMode {
 typedef struct ProbeContext {
     sd_event *event;
     const CommandRunner *commands; /* who runs commands */
-    const char *
-            default_user; /* whose process a command is when the service names no user; NULL = as ourselves */
+    ProcessSpec command;           /* as what: all but the command line, and that its output is dropped */
 } ProbeContext;
 
 /* `config` must outlive the probe, `context` is copied. Commands run as `config` says (cwd, env, user).

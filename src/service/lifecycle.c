@@ -15,6 +15,7 @@
 #include "service/service-internal.h"
 #include "util/event.h"
 #include "util/log.h"
+#include "util/text.h"
 #include "util/messages.h"
 
 #define BACKOFF_MIN USEC_PER_SEC
@@ -145,9 +146,17 @@ static int on_start_timeout(sd_event_source *source, uint64_t usec, void *userda
     Service *s = userdata;
     char span[TIMESPAN_STRING_MAX], reason[TIMESPAN_STRING_MAX + 32];
 
+    timespan_format(span, s->config->start_timeout);
+    if (s->recovering) {
+        _cleanup_free_ char *why = text_format(
+                "It is not known within %s whether %s runs: there is no answer from the service manager.",
+                span, service_name(s));
+        WakeResult no = {.why = why ?: "out of memory", .retry_after = 5};
+        waiters_answer(s, &no);
+        return 0;
+    }
     if (s->state != SERVICE_STARTING)
         return 0;
-    timespan_format(span, s->config->start_timeout);
     if (s->verifying) { /* it hangs: who waits goes on waiting, for a fresh one */
         snprintf(reason, sizeof reason, "not ready again within %s", span);
         service_begin_stop(s, reason);
@@ -157,6 +166,12 @@ static int on_start_timeout(sd_event_source *source, uint64_t usec, void *userda
             s, "%s did not become ready within %s: %s", service_name(s), span, probe_last_error(s->probe));
     fail_and_stop(s);
     return 0;
+}
+
+int service_limit_recovery(Service *s)
+{
+    return event_arm_timer(s->host->backend.event, &s->start_timer, s->config->start_timeout,
+            on_start_timeout, s, "start-timeout");
 }
 
 /* The part of a start that waits: a limit, and a probe unless it is too early for one. */

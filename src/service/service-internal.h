@@ -64,6 +64,8 @@ void service_verify(Service *s);
 /* → STOPPING, and on to OFFLINE. */
 void service_begin_stop(Service *s, const char *reason);
 unsigned service_retry_after(const Service *s);
+/* It is being found out whether it runs: who waits does so no longer than for a start. 0 or -errno. */
+int service_limit_recovery(Service *s);
 extern const BackendEvents service_backend_events;
 void service_on_probe_done(Probe *p, int r, const char *why, void *userdata);
 

@@ -15,14 +15,14 @@ int service_new(const ServiceHost *host, const ServiceConfig *config, uint32_t s
         return -ENOMEM;
     *s = (Service){.host = host, .config = config, .slot = slot, .since = now_monotonic()};
     if (config->kind != SERVICE_PROXY_ONLY) {
-        ProbeContext probe = {.event = host->backend.event,
-                .commands = host->backend.commands,
-                .default_user = host->backend.default_user};
         r = backend_new(&host->backend, config, &service_backend_events, s, &s->backend, &s->unsupported);
         if (r == -EOPNOTSUPP)
             log_service_warning(config->name, "%s", s->unsupported);
         else if (r < 0)
             return r;
+        ProbeContext probe = {.event = host->backend.event, .commands = host->backend.commands};
+        if (s->backend)
+            probe.command = backend_spec(s->backend, NULL);
         r = probe_new(&probe, config, service_on_probe_done, s, &s->probe);
         if (r < 0)
             return r;
@@ -106,6 +106,11 @@ int service_wake(
         result = waiters_lasting(&result, &why);
         done(s, &result, userdata);
         return 0;
+    }
+    if (s->recovering && !s->waiters.head) {
+        r = service_limit_recovery(s);
+        if (r < 0)
+            return r;
     }
     if (!s->waiters.head) {
         char *copy = strdup(reason);

@@ -24,7 +24,7 @@ typedef struct BusLinkUser {
 
 struct BusLink {
     sd_event *event;
-    bool is_bus, is_up;
+    bool user, is_bus, is_up;
     char *address;
     sd_bus *bus;
     sd_event_source *retry;
@@ -86,23 +86,6 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
-static int link_connect(BusLink *l)
-{
-    _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
-    int r;
-
-    if ((r = sd_bus_new(&bus)) < 0 || (r = sd_bus_set_description(bus, "dynapm")) < 0 ||
-            (r = sd_bus_set_address(bus, l->address)) < 0 ||
-            (r = sd_bus_set_bus_client(bus, l->is_bus)) < 0 || (r = sd_bus_set_watch_bind(bus, true)) < 0 ||
-            (r = sd_bus_set_connected_signal(bus, true)) < 0 ||
-            (r = sd_bus_set_close_on_exit(bus, false)) < 0 || (r = sd_bus_start(bus)) < 0 ||
-            (r = sd_bus_attach_event(bus, l->event, SD_EVENT_PRIORITY_NORMAL)) < 0 ||
-            (r = sd_bus_add_filter(bus, NULL, on_message, l)) < 0)
-        return r;
-    l->bus = TAKE_PTR(bus);
-    return 0;
-}
-
 /* The place of an address of the form unix:path=PATH, when there is something. */
 static bool is_there(const char *address)
 {
@@ -111,17 +94,19 @@ static bool is_there(const char *address)
     return copy && access(copy, F_OK) == 0;
 }
 
-static int choose_address(BusLink *l, bool user)
+/* Each time anew: what was not there the last time may be there now. */
+static int choose_address(BusLink *l)
 {
-    const char *given = secure_getenv(user ? "DBUS_SESSION_BUS_ADDRESS" : "DBUS_SYSTEM_BUS_ADDRESS");
-    const char *dir = user ? secure_getenv("XDG_RUNTIME_DIR") : "/run";
+    const char *given = secure_getenv(l->user ? "DBUS_SESSION_BUS_ADDRESS" : "DBUS_SYSTEM_BUS_ADDRESS");
+    const char *dir = l->user ? secure_getenv("XDG_RUNTIME_DIR") : "/run";
 
     if (!given && !dir)
         return -ENXIO;
     l->is_bus = true;
-    l->address = given  ? strdup(given)
-                 : user ? text_format("unix:path=%s/bus", dir)
-                        : strdup("unix:path=/run/dbus/system_bus_socket");
+    free(l->address);
+    l->address = given     ? strdup(given)
+                 : l->user ? text_format("unix:path=%s/bus", dir)
+                           : strdup("unix:path=/run/dbus/system_bus_socket");
     if (!l->address)
         return -ENOMEM;
     if (!dir || is_there(l->address))
@@ -137,13 +122,31 @@ static int choose_address(BusLink *l, bool user)
     return 0;
 }
 
+static int link_connect(BusLink *l)
+{
+    _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+    int r;
+
+    if ((r = choose_address(l)) < 0 || (r = sd_bus_new(&bus)) < 0 ||
+            (r = sd_bus_set_description(bus, "dynapm")) < 0 ||
+            (r = sd_bus_set_address(bus, l->address)) < 0 ||
+            (r = sd_bus_set_bus_client(bus, l->is_bus)) < 0 || (r = sd_bus_set_watch_bind(bus, true)) < 0 ||
+            (r = sd_bus_set_connected_signal(bus, true)) < 0 ||
+            (r = sd_bus_set_close_on_exit(bus, false)) < 0 || (r = sd_bus_start(bus)) < 0 ||
+            (r = sd_bus_attach_event(bus, l->event, SD_EVENT_PRIORITY_NORMAL)) < 0 ||
+            (r = sd_bus_add_filter(bus, NULL, on_message, l)) < 0)
+        return r;
+    l->bus = TAKE_PTR(bus);
+    return 0;
+}
+
 int bus_link_new(sd_event *event, bool user, BusLink **ret)
 {
     _cleanup_(bus_link_freep) BusLink *l = new0(BusLink, 1);
     if (!l)
         return -ENOMEM;
-    *l = (BusLink){.event = sd_event_ref(event), .pause = RETRY_MIN};
-    int r = choose_address(l, user);
+    *l = (BusLink){.event = sd_event_ref(event), .user = user, .pause = RETRY_MIN};
+    int r = choose_address(l);
     if (r >= 0)
         r = event_arm_timer(event, &l->retry, 0, on_retry, l, "bus-retry");
     if (r < 0)

@@ -15,8 +15,10 @@ typedef struct ProcessSpec {
     char *const *env;        /* "KEY=value" to add to its environment, NULL-terminated; may be NULL */
     const char *user;        /* whose process it is, with a clean environment; NULL = ours */
     const char *group;       /* only where a service manager starts it; NULL = the user's */
-    const char *service;     /* for which service, for people; may be NULL */
-    bool quiet;              /* stdout and stderr to /dev/null rather than to where ours go */
+    const char
+            *runtime_dir; /* only there: the user's XDG_RUNTIME_DIR, if there is such a folder; may be NULL */
+    const char *service;  /* for which service, for people; may be NULL */
+    bool quiet;           /* stdout and stderr to /dev/null rather than to where ours go */
 } ProcessSpec;
 
 /* An argv for a /bin/sh command line, for use as a ProcessSpec's. */

@@ -291,6 +291,25 @@ def test_commands_run_as_the_services_user_outside_the_managers_sandbox(machine)
     assert machine.curl("wiki").status == 200  # the check said no
 
 
+def test_a_users_own_service_manager_is_within_reach(machine):
+    """As in the user's shell: `systemctl --user` as start, stop and check command of a service with `user`."""
+    alice = machine.user()
+    worker = machine.app(name="worker", kind="exec", write=False)
+    unit = alice.drop_ins.parent / "systemd/user/worker.service"
+    run("install", "-d", "-o", "alice", unit.parent.parent, unit.parent)
+    env = "".join(f"Environment={k}={v}\n" for k, v in worker.env.items())
+    unit.write_text(f"[Service]\n{env}ExecStart={' '.join(worker.argv)}\n")
+    alice.systemctl("daemon-reload")
+    machine.write("blog", {"host": "blog.localhost", "base": worker.config["base"], "user": "alice", "idleTimeout": "500ms",
+                           "commands": {"start": "systemctl --user start worker", "stop": "systemctl --user stop worker",
+                                        "check": "systemctl --user -q is-active worker"}})
+    machine.enable()
+    assert machine.curl("blog").text == "hello from worker\n"
+    assert os.stat(f"/proc/{worker.pid}").st_uid == pwd.getpwnam("alice").pw_uid
+    machine.wait_state("blog", "offline")
+    worker.wait_gone()
+
+
 def test_a_check_that_takes_too_long_counts_as_no_and_is_ended(machine):
     blog = commands(machine, check="exec sleep 3600", healthCheck={"type": "tcp", "timeout": "300ms"})
     machine.enable()

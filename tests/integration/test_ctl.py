@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -343,7 +344,7 @@ def test_help_and_manual_name_every_command_and_option(site):
 
 def test_bash_completes_commands_options_and_services(blog_and_nas):
     _, _, gw = blog_and_nas
-    script = BUILD.parent / "completions" / "dynapmctl.bash"
+    script = Path(__file__).parents[2] / "src/ctl/completions/dynapmctl.bash"
     if not script.exists():
         pytest.skip("built outside of the source tree")
 

@@ -46,7 +46,9 @@ static inline void take_outcome(Probe *p, int r, const char *why, void *userdata
 
 static inline Probe *new_probe(Loop *l, const ServiceConfig *config, Outcome *o)
 {
-    const ProbeContext context = {.event = l->event, .commands = &l->commands};
+    const ProbeContext context = {.event = l->event,
+            .commands = &l->commands,
+            .command = {.cwd = config->cwd, .env = config->env, .user = config->user}};
     Probe *p;
 
     *o = (Outcome){};

@@ -42,6 +42,11 @@ Backend *backend_free(Backend *b)
     return NULL;
 }
 
+ProcessSpec backend_spec(const Backend *b, const char *const *argv)
+{
+    return (ProcessSpec){.argv = argv};
+}
+
 bool backend_ends_with_us(const Backend *b)
 {
     return true;

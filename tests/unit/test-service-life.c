@@ -151,6 +151,24 @@ static void wakes_wait_for_what_the_check_finds(void **state)
     assert_true(a.online);
 }
 
+static void who_waits_for_a_check_that_never_ends_is_told_so(void **state)
+{
+    Fixture *f = *state;
+    Answer a = {}, later = {};
+
+    f->config.start_timeout = 10 * USEC_PER_MSEC;
+    assert_int_equal(service_recover(f->service), 0);
+    wake(f, &a, 0);
+    RUN_UNTIL(f->loop.event, a.n == 1);
+    assert_false(a.online);
+    assert_non_null(strstr(a.why, "It is not known within 10ms whether blog runs"));
+    assert_true(a.retry_after >= 1);
+    wake(f, &later, 0); /* the same again, until it is known */
+    backend.events->checked(&backend, true, backend.userdata);
+    assert_true(later.online);
+    assert_state(f, SERVICE_ONLINE);
+}
+
 static void an_adopted_one_is_idle_from_now_on(void **state)
 {
     Fixture *f = *state;
@@ -277,6 +295,7 @@ int main(void)
             TEST(wakes_of_another_epoch_are_answered_from_the_state),
             TEST(what_is_offline_is_not_stopped),
             TEST(wakes_wait_for_what_the_check_finds),
+            TEST(who_waits_for_a_check_that_never_ends_is_told_so),
             TEST(an_adopted_one_is_idle_from_now_on),
             TEST(a_stop_while_it_is_checked_stops_what_might_run),
             TEST(activity_moves_the_idle_clock_by_exactly_as_much),
