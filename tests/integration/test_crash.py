@@ -307,6 +307,7 @@ def test_the_whole_family_ends_on_sigterm_with_requests_under_way(site):
         c.close()
 
 
+@pytest.mark.standalone_only("services are systemd's and outlive dynapm")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_nothing_is_left_when_the_gateway_itself_is_killed(site, workers):
     """Standalone, the manager belongs to it and ends with it, and the services with the manager."""
@@ -321,6 +322,7 @@ def test_nothing_is_left_when_the_gateway_itself_is_killed(site, workers):
     assert not blog.running and not shop.running
 
 
+@pytest.mark.standalone_only("services are systemd's and outlive dynapm")
 def test_a_gateway_that_starts_again_with_the_same_folder_serves(site):
     blog = site.app(kind="commands")
     gw = site.gateway(blog)

@@ -168,6 +168,7 @@ def test_a_signal_to_all_its_processes_is_one_signal(site):
     assert gw.wait_end() == 0
 
 
+@pytest.mark.standalone_only("a socket unit's sockets outlive the gateway")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_connections_that_nobody_else_would_accept_are_taken_first_and_later_ones_refused(site, workers):
     bulk, gate = held(site)
@@ -199,6 +200,7 @@ def test_connections_that_nobody_else_would_accept_are_taken_first_and_later_one
     assert gw.wait_end() == 0
 
 
+@pytest.mark.standalone_only("brings a service manager of its own")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_connections_to_a_socket_that_is_kept_wait_for_the_next_gateway(site, workers):
     bulk, gate = held(site)
@@ -218,6 +220,7 @@ def test_connections_to_a_socket_that_is_kept_wait_for_the_next_gateway(site, wo
         assert (unit["starts"], unit["exit"]) == (2, 0)
 
 
+@pytest.mark.standalone_only("listens in the place of systemd")
 def test_the_service_manager_is_told_how_long_it_takes(site):
     gw = site.gateway(site.app(), args=["--drain-time=2min"])
     gw.stop()
@@ -226,6 +229,7 @@ def test_the_service_manager_is_told_how_long_it_takes(site):
     assert 120 <= int(message.partition("=")[2]) / 1e6 < 130
 
 
+@pytest.mark.standalone_only("is about the command line")
 @pytest.mark.parametrize("span", ["10", "soon", "-1s", ""])
 def test_a_time_that_is_none_is_refused(span):
     p = subprocess.run([PROGRAM, "--standalone", f"--drain-time={span}"], capture_output=True, text=True, timeout=20)

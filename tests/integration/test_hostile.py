@@ -6,17 +6,15 @@ import random
 
 import pytest
 
-from harness import Raw, Site
+from harness import Raw
 
 
 @pytest.fixture(scope="module")
-def echo():
-    site = Site()
-    app = site.app("echo.py", name="echo")
-    app.gateway = site.gateway(app)
+def echo(shared_site):
+    app = shared_site.app("echo.py", name="echo")
+    app.gateway = shared_site.gateway(app)
     app.gateway.curl("echo", "/warm")
-    yield app
-    site.finish()
+    return app
 
 
 def test_random_bytes_are_answered_or_closed_and_harm_nobody(echo):

@@ -5,7 +5,6 @@ import pytest
 
 import hostile_runner as runner
 import hostile_table as table
-from harness import Site
 
 WAYS = pytest.mark.parametrize("piece", [None, 1], ids=["whole", "byte by byte"])
 
@@ -18,12 +17,9 @@ def recorder():
 
 
 @pytest.fixture(scope="module")
-def address(recorder):
-    site = Site()
+def address(shared_site, recorder):
     service = {"hosts": [table.NAME, table.OTHER], "base": f"http://127.0.0.1:{recorder.port}", "proxyOnly": True}
-    gateway = site.gateway(files={"table.json": service})
-    yield gateway.address
-    site.finish()
+    return shared_site.gateway(files={"table.json": service}).address
 
 
 def cases(entries):

@@ -118,6 +118,7 @@ def test_never_means_never(site, never):
     assert gw.count_transitions("blog", "stopping") == 0
 
 
+@pytest.mark.not_as_units("what runs outside of its unit is not that unit")
 def test_a_service_that_runs_already_is_adopted_and_sleeps_like_any_other(site):
     blog = site.app(kind="commands", idleTimeout="500ms")
     outside = site.run(blog)

@@ -108,6 +108,7 @@ def test_a_start_command_that_fails_answers_503_with_its_status(site, service):
     gw.wait_state("blog", "failed")
 
 
+@pytest.mark.not_as_units("the program is the unit's affair, and the 503 names the unit")
 def test_a_program_that_does_not_exist_is_named_in_the_503(site):
     port = process.free_port()
     gw = site.gateway(files={"blog.json": {"host": "blog.localhost", "base": f"http://127.0.0.1:{port}",
@@ -237,6 +238,7 @@ def test_the_bound_on_waiting_requests_is_kept_and_says_so(site):
     assert all(b"\r\nRetry-After: " in a for a in refused)
 
 
+@pytest.mark.standalone_only("where systemd is, units can be started")
 def test_a_service_kind_that_cannot_run_yet_is_refused_with_a_clear_sentence(site):
     gw = site.gateway(files={"blog.json": {"host": "blog.localhost", "base": "http://127.0.0.1:1",
                                            "unit": "blog.service"}})

@@ -155,6 +155,7 @@ def listen():
             os.unlink(path)
         server = socket.socket(socket.AF_UNIX)
         server.bind(path)
+        os.chmod(path, 0o666)  # dynapm may be another user
     else:
         host = os.environ.get("HOST", "127.0.0.1")
         server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -40,6 +40,7 @@ async def main():
     options = {"process_request": refuse, "subprotocols": ["chat", "other"], "max_size": None, "ping_interval": None,
                "max_queue": 4}
     if "SOCKET" in os.environ:
+        os.umask(0)  # dynapm may be another user
         server = await websockets.unix_serve(serve, os.environ["SOCKET"], **options)
     else:
         server = await websockets.serve(serve, "127.0.0.1", int(os.environ["PORT"]), backlog=4096, **options)

@@ -28,8 +28,8 @@ def sanitized():
 
 
 class Line:
-    def __init__(self, text):
-        self.at = time.monotonic()
+    def __init__(self, text, at=None):
+        self.at = at or time.monotonic()
         self.text = text
 
     def __repr__(self):
@@ -70,6 +70,8 @@ class Notify:
 class Gateway:
     """`services` are harness.site.Service; `files` more drop-ins as text or as objects for JSON; `config` the
     global settings. `wrapper` is put in front of the command; `listen` replaces the one address on 127.0.0.1."""
+
+    user = None  # who runs the services, if not the tests' own
 
     def __init__(self, folder, services=(), files=None, config=None, args=(), workers=None, env=None,
                  listen=None, wrapper=(), port=None, soft_fd_limit=1024):
@@ -200,12 +202,15 @@ class Gateway:
     def mark(self):
         return len(self.lines)
 
-    def find_log(self, pattern, since=0):
+    def _matching(self, pattern, since):
         return [line for line in list(self.lines)[since:] if re.search(pattern, line.text)]
+
+    def find_log(self, pattern, since=0):
+        return self._matching(pattern, since)
 
     def wait_log(self, pattern, since=0, timeout=10):
         try:
-            return process.wait_for(lambda: self.find_log(pattern, since), f"log line /{pattern}/", timeout)[0]
+            return process.wait_for(lambda: self._matching(pattern, since), f"log line /{pattern}/", timeout)[0]
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.log}") from None
 

@@ -18,7 +18,7 @@ APPS = Path(__file__).parents[1] / "apps"
 class Service:
     """One of apps/ and the drop-in that describes it. `config` may be changed until the gateway starts."""
 
-    def __init__(self, folder, app, name, kind, env, unix, config):
+    def __init__(self, folder, app, name, kind, env, unix, config, apps=APPS):
         self.name = name
         self.folder = Path(folder) / name
         self.folder.mkdir()
@@ -30,7 +30,7 @@ class Service:
             self.env["SOCKET"] = str(self.folder / "socket")
         else:
             self.env["PORT"] = str(self.port)
-        self.argv = [shutil.which("node") if app.endswith(".js") else sys.executable, str(APPS / app)]
+        self.argv = [shutil.which("node") if app.endswith(".js") else sys.executable, str(apps / app)]
         base = f"http+unix://{self.folder}/socket" if unix else f"http://127.0.0.1:{self.port}"
         self.config = {"host": self.host, "base": base, "env": self.env}
         if kind == "exec":
@@ -79,25 +79,38 @@ class Service:
 
 
 class Site:
-    def __init__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="dynapm-"))
+    """`kind` is what gateway() makes. The installed one cannot look into /tmp, nor start services that may write
+    wherever the tests may."""
+
+    def __init__(self, kind=Gateway):
+        self.kind, self.user = kind, kind.user
+        self.folder = Path(tempfile.mkdtemp(prefix="dynapm-", dir="/var/lib" if self.user else None))
+        self.apps = APPS
+        if self.user:
+            self.folder.chmod(0o777)
+            self.apps = Path(shutil.copytree(APPS, self.folder / "apps", ignore=shutil.ignore_patterns("__pycache__")))
         self.gateways, self.upstreams, self.count = [], [], 0
 
     def subfolder(self, name):
         path = self.folder / name
         path.mkdir()
+        if self.user:
+            path.chmod(0o777)
         return path
 
     def app(self, app="hello.py", name="blog", kind="exec", env=None, unix=False, **config):
-        return Service(self.folder, app, name, kind, env or {}, unix, config)
+        service = Service(self.folder, app, name, kind, env or {}, unix, config, self.apps)
+        if self.user:
+            service.folder.chmod(0o777)
+        return service
 
     def machine(self, *services, **kwargs):
         """Gateway and manager as two units of a service manager."""
         return self.gateway(*services, kind=Machine, **kwargs)
 
-    def gateway(self, *services, start=True, wait_ready=True, kind=Gateway, **kwargs):
+    def gateway(self, *services, start=True, wait_ready=True, kind=None, **kwargs):
         self.count += 1
-        gateway = kind(self.subfolder(f"gateway-{self.count}"), services, **kwargs)
+        gateway = (kind or self.kind)(self.subfolder(f"gateway-{self.count}"), services, **kwargs)
         self.gateways.append(gateway)
         if start:
             gateway.start(wait_ready)
@@ -105,7 +118,7 @@ class Site:
 
     def run(self, service):
         """Starts a service outside dynapm and waits until it listens."""
-        p = subprocess.Popen(service.argv, env={**os.environ, **service.env}, stdin=subprocess.DEVNULL)
+        p = subprocess.Popen(service.argv, env={**os.environ, **service.env}, stdin=subprocess.DEVNULL, user=self.user)
         self.upstreams.append(p)
         process.wait_for(lambda: service.events("listening"), f"{service.name} listens")
         return p
