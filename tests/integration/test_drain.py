@@ -71,7 +71,7 @@ def test_an_idle_connection_is_closed_after_a_moment_without_a_byte(site):
     gw = site.gateway(blog, args=["--drain-time=1min"])
     with gw.raw(GET) as used, gw.raw() as unused:
         assert used.reply().status == 200
-        process.wait_for(lambda: process.socket_owners(gw.port, unused.socket.getsockname()[1]), "accepted")
+        wait_for(lambda: all(gw.owners([unused])), "accepted")
         term(gw)
         assert used.closed(20) and unused.closed(20)
     assert gw.wait_end() == 0
@@ -97,7 +97,7 @@ def test_requests_that_wait_for_their_service_are_served(site, workers):
     gw = site.gateway(blog, workers=workers)
     clients = [gw.raw(GET) for _ in range(5)]
     gw.wait_state("blog", "starting")
-    process.wait_for(lambda: all(process.socket_owners(gw.port, c.socket.getsockname()[1]) for c in clients), "accepted")
+    wait_for(lambda: all(gw.owners(clients)), "accepted")
     term(gw)
     for c in clients:
         r = c.reply()

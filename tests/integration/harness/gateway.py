@@ -224,12 +224,10 @@ class Gateway:
         """The largest VmHWM of the gateway's processes, in bytes."""
         return max(process.memory(pid, "VmHWM") for pid in self.named("dynapm"))
 
-    def owner(self, raw):
-        """The worker that serves this connection."""
-        owners = process.socket_owners(self.port, raw.socket.getsockname()[1])
-        owners = [pid for pid in owners if process.name(pid) == "dynapm"]
-        assert len(owners) == 1, f"one owner expected: {owners}"
-        return owners[0]
+    def owners(self, connections):
+        """The worker that serves each; None for one that is not accepted yet."""
+        accepted = process.accepted(self.port, self.named("dynapm"))
+        return [accepted.get(c.socket.getsockname()[1]) for c in connections]
 
     # ── asking it ──
 

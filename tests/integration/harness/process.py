@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What /proc tells about processes, free ports, and waiting for a condition with a deadline."""
 
+import contextlib
 import fcntl
 import os
 import random
@@ -122,21 +123,20 @@ def kill(pid, sig=signal.SIGKILL):
         wait_for(lambda: not alive(pid), f"process {pid} ends by SIGKILL")
 
 
-def socket_owners(local_port, peer_port):
-    """Processes that hold the server's end of the connection between these two TCP ports."""
-    inode = None
+def accepted(port, pids):
+    """{peer's port: pid} of the connections to this TCP port that one of the processes has accepted."""
+    holders = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                holders[os.readlink(f"/proc/{pid}/fd/{fd}")] = pid
+    found = {}
+    wanted = f":{port:04X} "
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
-            words = line.split()
-            if (int(words[1].rpartition(":")[2], 16), int(words[2].rpartition(":")[2], 16)) == (local_port, peer_port):
-                inode = words[9]
-    owners = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                links = [os.readlink(f"/proc/{entry}/fd/{fd}") for fd in os.listdir(f"/proc/{entry}/fd")]
-            except OSError:
-                continue
-            if f"socket:[{inode}]" in links:
-                owners.append(int(entry))
-    return owners
+        for line in Path(table).read_text().splitlines():
+            if wanted in line:
+                words = line.split()
+                holder = holders.get(f"socket:[{words[9]}]")
+                if holder and words[1].endswith(wanted[:-1]):
+                    found[int(words[2].rpartition(":")[2], 16)] = holder
+    return found
