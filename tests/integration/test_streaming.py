@@ -28,6 +28,7 @@ def bulk(site):
     app.gate = site.folder / "gate"
     app.gateway = site.gateway(app)
     app.gateway.curl("bulk", "/download/1")
+    wait_for(app.progress, "the service has noted the whole of it")
     (site.folder / "progress").unlink()
     return app
 
