@@ -32,7 +32,7 @@ struct Listeners {
     Proxy *proxy;
     Listener *all;
     size_t n;
-    bool shared, paused;
+    bool shared, paused, stopped;
     usec_t warned;
     sd_event_source *resume;
 };
@@ -49,7 +49,7 @@ static void listener_watch(Listener *l)
 
 static void resume(Listeners *ls)
 {
-    if (!ls->paused)
+    if (!ls->paused || ls->stopped)
         return;
     ls->paused = false;
     event_disarm(ls->resume);
@@ -160,7 +160,7 @@ int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)
             .source.fd = -EBADF, .set = ls, .next = ls->all, .fd = fd, .listener = listener, .given = given};
     ls->all = l;
     ls->n++;
-    if (!ls->paused)
+    if (!ls->paused && !ls->stopped)
         listener_watch(l);
     return 0;
 }
@@ -201,14 +201,16 @@ void listeners_forget_given(Listeners *ls)
 void listeners_stop(Listeners *ls, bool own_last, bool given_last)
 {
     for (Listener *l = ls->all; l; l = l->next) {
-        if (!(l->given ? given_last : own_last))
-            continue;
-        for (int n = 0; n < SWEEP_MAX && accept_one(l); n++)
-            ;
-        /* Whoever else has it open, it listens no more. */
-        (void) shutdown(l->fd, SHUT_RD);
+        if (l->given ? given_last : own_last) {
+            for (int n = 0; n < SWEEP_MAX && accept_one(l); n++)
+                ;
+            /* Whoever else has it open, it listens no more. */
+            (void) shutdown(l->fd, SHUT_RD);
+        }
+        poller_forget(&ls->proxy->poller, &l->source, true);
     }
-    drop(ls, false);
+    ls->stopped = true;
+    event_disarm(ls->resume);
 }
 
 int listeners_given(const Listeners *ls, size_t at)

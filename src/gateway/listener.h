@@ -22,9 +22,10 @@ int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given);
 bool listeners_claim(Listeners *ls, int fd, uint32_t listener);
 /* Closes all that a manager gave; our own serve no other than LISTENER_MAIN any more. */
 void listeners_forget_given(Listeners *ls);
-/* Accepts no more and closes all. Connections that wait in a backlog are left to whoever accepts from that
- * socket after us; where that is nobody (`own_last` for our own sockets, `given_last` for those that a
- * manager gave) they are taken first, and later ones are refused at once. */
+/* Accepts no more; the sockets stay open, to be lent and offered to managers. Connections that wait in a
+ * backlog are left to whoever accepts from that socket after us; where that is nobody (`own_last` for our own
+ * sockets, `given_last` for those that a manager gave) they are taken first, and later ones are refused at
+ * once. */
 void listeners_stop(Listeners *ls, bool own_last, bool given_last);
 /* The `at`th socket that came from a manager, -EBADF behind the last. */
 int listeners_given(const Listeners *ls, size_t at);

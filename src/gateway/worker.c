@@ -34,8 +34,7 @@ struct Worker {
     Idleness idleness;
     sd_event_source *status_timer;
     bool ready, status_armed, is_done;
-    bool stopped_accepting; /* listen_fds are closed */
-    bool said_stays;        /* why it will not exit when idle */
+    bool said_stays; /* why it will not exit when idle */
 };
 
 static void worker_done(Worker *w, int status)
@@ -247,7 +246,7 @@ static int on_attached(LinkAttachment *a, void *userdata)
         worker_done(w, EXIT_FAILURE);
         return 0;
     }
-    if (!p->draining && (r = take_listeners(w, a)) < 0)
+    if ((r = take_listeners(w, a)) < 0)
         return r;
     if (listeners_count(w->listeners) == 0 && !p->draining) {
         log_error("There is no address to listen on: give --listen=ADDRESS, pass sockets, or configure "
@@ -276,7 +275,7 @@ static int on_offer(size_t at, void *userdata)
 static int on_lend(size_t at, void *userdata)
 {
     Worker *w = userdata;
-    return at < w->options.n_listen_fds && !w->stopped_accepting ? w->options.listen_fds[at] : -EBADF;
+    return at < w->options.n_listen_fds ? w->options.listen_fds[at] : -EBADF;
 }
 
 static void on_lost(void *userdata)
@@ -375,7 +374,6 @@ static void on_drained(void *userdata)
 static void on_stop_accepting(void *userdata)
 {
     Worker *w = userdata;
-    w->stopped_accepting = true;
     listeners_stop(w->listeners, w->options.own_sockets, w->options.own_manager);
 }
 

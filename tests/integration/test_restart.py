@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import wait_for
+from harness import process, wait_for
 from harness.load import Load
 from harness.machine import GATEWAY, MANAGER
 
@@ -76,10 +76,13 @@ def test_a_restart_of_the_manager_loses_no_request(site, kind):
     assert load.failures == []
 
 
-def test_a_restart_of_both_at_once_loses_no_request(site):
-    echo = site.app("echo.py", name="echo", idleTimeout="never")
-    machine = site.machine(echo)
-    with Load(machine.address, [echo.host], **SLOW) as load:
+@pytest.mark.parametrize("where", ["host", "port"])
+def test_a_restart_of_both_at_once_loses_no_request(site, where):
+    port = process.free_port()
+    route = {"host": None, "port": f"127.0.0.1:{port}"} if where == "port" else {}
+    echo = site.app("echo.py", name="echo", idleTimeout="never", **route)
+    machine = site.machine(echo, listen=[["127.0.0.1", port]])
+    with Load(("127.0.0.1", port), [echo.host], **SLOW) as load:
         for _ in range(ROUNDS):
             goes_on(load)
             before = {name: machine.unit(name)["pid"] for name in (GATEWAY, MANAGER)}
@@ -87,6 +90,7 @@ def test_a_restart_of_both_at_once_loses_no_request(site):
                 machine.signal(pid, signal.SIGTERM)
             wait_for(lambda: all(machine.unit(n)["pid"] not in (0, p) for n, p in before.items()), "both are new")
     assert load.failures == []
+    assert not machine.find_log("Cannot listen")
 
 
 def test_both_killed_at_once_come_back(site):
