@@ -25,7 +25,9 @@ class Client:
             began = time.monotonic()
             try:
                 reply = self.ask()
-                if reply.status == 200 and reply.complete:
+                if not reply.complete:
+                    raise EOFError("in the middle of an answer")
+                if reply.status == 200:
                     self.good += 1
                 else:
                     self.failures.append(repr(reply))
