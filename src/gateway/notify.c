@@ -36,7 +36,7 @@ struct Notify {
     unsigned n_workers;
     bool said_ready;
     uint64_t watchdog_usec;
-    void (*all_idle)(void *userdata);
+    const NotifyEvents *events;
     void *userdata;
     Report reports[WORKERS_MAX];
     size_t n_reports;
@@ -81,7 +81,7 @@ static void arm_watchdog(Report *r)
 
 static void take_line(Report *r, const char *line)
 {
-    const char *counts = startswith(line, NOTIFY_COUNTS "=");
+    const char *counts = startswith(line, NOTIFY_COUNTS "="), *stays = startswith(line, NOTIFY_STAYS "=");
 
     if (streq(line, "READY=1"))
         r->ready = true;
@@ -89,6 +89,8 @@ static void take_line(Report *r, const char *line)
         arm_watchdog(r);
     else if (startswith(line, NOTIFY_IDLE "="))
         r->idle = streq(line, NOTIFY_IDLE "=1");
+    else if (stays)
+        r->notify->events->stays(strtoul(stays, NULL, 10), r->notify->userdata);
     else if (counts)
         (void) sscanf(counts, "%zu %zu %zu %zu", &r->counts[0], &r->counts[1], &r->counts[2], &r->counts[3]);
 }
@@ -132,12 +134,11 @@ static int on_datagram(sd_event_source *source, int fd, uint32_t revents, void *
         break;
     }
     if (all_are_idle(n))
-        n->all_idle(n->userdata);
+        n->events->all_idle(n->userdata);
     return 0;
 }
 
-int notify_new(
-        sd_event *event, unsigned n_workers, void (*all_idle)(void *userdata), void *userdata, Notify **ret)
+int notify_new(sd_event *event, unsigned n_workers, const NotifyEvents *events, void *userdata, Notify **ret)
 {
     _cleanup_(notify_freep) Notify *n = new0(Notify, 1);
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -148,7 +149,7 @@ int notify_new(
         return -ENOMEM;
     n->event = sd_event_ref(event);
     n->n_workers = n_workers;
-    n->all_idle = all_idle;
+    n->events = events;
     n->userdata = userdata;
     (void) sd_watchdog_enabled(false, &n->watchdog_usec);
     n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -9,14 +9,19 @@
 
 #define NOTIFY_COUNTS "X_DYNAPM_COUNTS" /* services, connections, open, parked */
 
-#define NOTIFY_IDLE "X_DYNAPM_IDLE" /* 1: could end, 0: not any more */
+#define NOTIFY_IDLE "X_DYNAPM_IDLE"   /* 1: could end, 0: not any more */
+#define NOTIFY_STAYS "X_DYNAPM_STAYS" /* sockets for which it cannot end */
+
+typedef struct NotifyEvents {
+    void (*all_idle)(void *userdata); /* each worker could end */
+    void (*stays)(size_t n_sockets, void *userdata);
+} NotifyEvents;
 
 typedef struct Notify Notify;
 
 /* READY=1 goes out once `n_workers` have said it. With WATCHDOG_USEC set a worker that gives no sign of life
- * for so long is killed. `all_idle` is called from the loop when each of them could end. */
-int notify_new(
-        sd_event *event, unsigned n_workers, void (*all_idle)(void *userdata), void *userdata, Notify **ret);
+ * for so long is killed. Events come from the loop. */
+int notify_new(sd_event *event, unsigned n_workers, const NotifyEvents *events, void *userdata, Notify **ret);
 Notify *notify_free(Notify *n);
 DEFINE_CLEANUP(Notify *, notify_free)
 const char *notify_address(const Notify *n); /* for $NOTIFY_SOCKET */

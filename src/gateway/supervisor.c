@@ -47,6 +47,7 @@ typedef struct Supervisor {
     Worker *worker;
     Notify *notify;
     bool own_sockets; /* listen_fds are nobody's but ours */
+    bool said_stays;  /* why it will not exit when idle */
     bool stopping, worker_is_done;
     int status;
 } Supervisor;
@@ -243,6 +244,20 @@ static void on_all_idle(void *userdata)
     begin_stop(s);
 }
 
+static void on_stays(size_t n, void *userdata)
+{
+    Supervisor *s = userdata;
+
+    if (!s->said_stays)
+        log_notice(
+                "Not exiting when idle: %zu listening socket%s not passed by the service manager, and nobody "
+                "would start dynapm for a connection to %s.",
+                n, n == 1 ? " was" : "s were", n == 1 ? "it" : "them");
+    s->said_stays = true;
+}
+
+static const NotifyEvents notify_events = {.all_idle = on_all_idle, .stays = on_stays};
+
 /* One of several workers cannot know of the others. */
 static void on_worker_idle(bool idle, void *userdata)
 {
@@ -252,6 +267,16 @@ static void on_worker_idle(bool idle, void *userdata)
         (void) sd_notifyf(false, NOTIFY_IDLE "=%d", idle);
     else if (idle)
         on_all_idle(s);
+}
+
+static void on_worker_stays(size_t n_sockets, void *userdata)
+{
+    Supervisor *s = userdata;
+
+    if (s->options->worker)
+        (void) sd_notifyf(false, NOTIFY_STAYS "=%zu", n_sockets);
+    else
+        on_stays(n_sockets, s);
 }
 
 static int start_manager(Supervisor *s)
@@ -291,7 +316,7 @@ static int start_manager(Supervisor *s)
 
 static int start_workers(Supervisor *s)
 {
-    int r = notify_new(s->event, s->options->n_workers, on_all_idle, s, &s->notify);
+    int r = notify_new(s->event, s->options->n_workers, &notify_events, s, &s->notify);
     if (r < 0)
         return log_error_errno(r, "Cannot open a socket for the workers' notifications: %m");
     s->self = program_path();
@@ -344,6 +369,7 @@ static int start_worker(Supervisor *s)
             .drain_time = s->options->drain_time,
             .exit_idle_time = s->options->exit_idle_time,
             .idle = on_worker_idle,
+            .stays = on_worker_stays,
             .done = on_worker_done,
             .userdata = s};
     int r = worker_new(s->event, &o, &s->worker);

@@ -34,7 +34,6 @@ struct Worker {
     Idleness idleness;
     sd_event_source *status_timer;
     bool ready, status_armed, is_done;
-    bool said_stays; /* why it will not exit when idle */
 };
 
 static void worker_done(Worker *w, int status)
@@ -185,12 +184,7 @@ static bool may_end(Worker *w)
 
     if (n == 0 || w->options.exit_idle_time == USEC_INFINITY)
         return true;
-    if (!w->said_stays)
-        log_notice(
-                "Not exiting when idle: %zu listening socket%s not passed by the service manager, and nobody "
-                "would start dynapm for a connection to %s.",
-                n, n == 1 ? " was" : "s were", n == 1 ? "it" : "them");
-    w->said_stays = true;
+    w->options.stays(n, w->options.userdata);
     return false;
 }
 

@@ -26,6 +26,9 @@ typedef struct WorkerOptions {
      * again.
      */
     void (*idle)(bool idle, void *userdata);
+    /* exit_idle_time is of no use: that many listening sockets were not passed, and nobody would start us for
+     * a connection to them. At each manager anew. */
+    void (*stays)(size_t n_sockets, void *userdata);
     void *userdata;
 } WorkerOptions;
 

@@ -84,11 +84,11 @@ def test_with_several_workers_each_has_to_be_idle(site):
     assert machine.unit(GATEWAY)["exit"] == 0
 
 
-@pytest.mark.parametrize("unit", [MANAGER, GATEWAY])
-def test_a_port_that_nobody_else_keeps_is_a_reason_to_stay_and_is_named_once(site, unit):
+@pytest.mark.parametrize("unit, workers", [(MANAGER, 1), (GATEWAY, 1), (GATEWAY, 2)])
+def test_a_port_that_nobody_else_keeps_is_a_reason_to_stay_and_is_named_once(site, unit, workers):
     port = process.free_port()
     blog = site.app(host=None, port=f"127.0.0.1:{port}", idleTimeout="50ms")
-    machine = site.machine(blog, args=[SOON], manager_args=[SOON])
+    machine = site.machine(blog, workers=workers, args=[SOON], manager_args=[SOON])
     if unit == MANAGER:  # without a gateway it is for the manager to stay
         machine.stop_unit(GATEWAY)
     machine.wait_log(f"{unit}\\[.*Not exiting when idle: 1 ")
