@@ -103,6 +103,7 @@ def test_a_service_that_died_is_started_again_for_the_next(talker):
         assert c.read_until(b"\n") == b"welcome"
         process.kill(talker.pid)
         c.read_all()
+        talker.gateway.wait_state("talker", "offline")
     with connect(talker) as c:
         assert c.read_until(b"\n") == b"welcome"
     assert talker.starts == 2

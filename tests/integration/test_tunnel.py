@@ -195,6 +195,7 @@ def test_a_service_that_is_killed_takes_its_tunnels_along_and_is_started_again(s
     with opened(switch, "/echo") as c:
         process.kill(switch.pid)
         c.read_all()
+        switch.gateway.wait_state("switch", "offline")  # all its threads, and so its listening socket, are gone
         with opened(switch, "/echo") as again:
             again.send("well")
             assert again.read_exactly(4) == b"well"

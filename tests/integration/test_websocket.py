@@ -112,7 +112,7 @@ def test_a_service_that_crashes_ends_its_websockets_and_is_there_again_for_the_n
             with pytest.raises(websockets.ConnectionClosedError):
                 await ws.recv()
             assert ws.close_code == 1006
-        chat.wait_gone()
+        chat.gateway.wait_state("chat", "offline")
         async with connect(chat) as ws:
             await ws.send("again")
             assert await ws.recv() == "again"
