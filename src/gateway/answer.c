@@ -204,7 +204,7 @@ static ssize_t on_read(void *cls, uint64_t at, char *buf, size_t max)
     if (n > 0) {
         e->bytes_sent += (uint64_t) n;
         deadline_set(&e->wait, &e->client->proxy->client_write);
-        server_note_progress(e->client->proxy->server);
+        hall_note_progress(e->client->hall);
     }
     return n;
 }
@@ -377,6 +377,6 @@ bool answer_queue(Exchange *e)
     }
     e->state = EXCHANGE_STREAMING;
     deadline_set(&e->wait, &p->client_write);
-    server_note_progress(p->server);
+    hall_note_progress(e->client->hall);
     return true;
 }

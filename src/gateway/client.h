@@ -21,6 +21,7 @@ struct MHD_Connection;
 
 struct Client {
     struct Proxy *proxy;
+    struct Hall *hall; /* which has it, or has had it */
     struct MHD_Connection *mhd;
     struct Exchange *exchange; /* the request in hand, NULL between two */
     struct Relay *relay;       /* what it is until it is a tunnel, where it does not speak HTTP */

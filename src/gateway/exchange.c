@@ -55,7 +55,7 @@ static void stop_lingering(Exchange *e)
 {
     if (e->lingering) {
         e->lingering = false;
-        server_linger_end(proxy_of(e)->server);
+        hall_linger_end(e->client->hall);
     }
 }
 
@@ -93,7 +93,7 @@ void exchange_poke(Exchange *e)
         e->suspended = false;
         MHD_resume_connection(e->mhd);
     }
-    server_kick(proxy_of(e)->server);
+    hall_kick(e->client->hall);
 }
 
 bool exchange_suspend(Exchange *e)
@@ -288,7 +288,7 @@ static enum MHD_Result wait_for_answer(Exchange *e)
     if (e->state == EXCHANGE_WAITING && deadlines_now(&p->deadlines) - e->dispatched < SERVER_LINGER_SPAN) {
         if (e->lingering)
             return MHD_YES;
-        if (server_linger_begin(p->server)) {
+        if (hall_linger_begin(e->client->hall)) {
             e->lingering = true;
             return MHD_YES;
         }
@@ -338,7 +338,7 @@ static enum MHD_Result handle_body(Exchange *e, const char *upload, size_t *uplo
         return MHD_YES;
     }
     if (e->state == EXCHANGE_UPLOADING) {
-        server_note_progress(p->server);
+        hall_note_progress(e->client->hall);
         return exchange_upload(e, upload, upload_size) ? MHD_YES : MHD_NO;
     }
     return exchange_suspend(e) ? MHD_YES : MHD_NO; /* parked again: what was read stays where it is */

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 
-/* Owns the daemon object. What has to be right here, learnt from the library's source (0.9.75):
+/* Owns the daemon objects, of which each serves up to HALL_SIZE connections: the library walks all of a
+ * daemon's suspended connections whenever one is resumed, and with thousands in one daemon that wait for a
+ * service, or for the next event of a stream, that would cost more than a request does. Connections go to the
+ * first hall that has room, so that a few share one.
+ *
+ * What has to be right here, learnt from the library's source (0.9.75):
  *
  *  - MHD_get_timeout() is 0 as long as any connection is ready, and those that linger (server.h) are always
  * ready. So a 0 says "run again" only if nobody lingers, or if this run got something done. While somebody
@@ -9,8 +14,8 @@
  *  - A response that was queued in one run is written in the next.
  *  - Its inter-thread channel would cost two system calls a resume; there is one thread, so it is left out.
  *
- * Invariant: after each turn of the loop either nothing in the daemon is ready but lingering connections, or
- * `again` is armed. */
+ * Invariant: after each turn of the loop either nothing in a daemon is ready but lingering connections, or
+ * its `again` is armed. */
 
 #include "gateway/server.h"
 
@@ -24,62 +29,81 @@
 
 #define ROUNDS_MAX 16
 #define LINGERING_MAX 64
+#define HALL_SIZE 256
 
-struct Server {
-    Proxy *proxy;
+struct Hall {
+    Server *server;
     struct MHD_Daemon *daemon;
     sd_event_source *ready, *again, *linger;
     Client *accepting;
-    unsigned n_lingering;
-    uint32_t max_head;
-
+    unsigned n_clients, n_lingering;
     bool kicked, progress, running, linger_armed;
+    bool queued; /* in server->kicked */
+    Hall *next_kicked;
 };
 
-static void server_run(Server *s)
+struct Server {
+    Proxy *proxy;
+    Hall **halls;
+    size_t n_halls;
+    Hall *kicked; /* all with `kicked` that do not run, and maybe some that have been run since */
+    uint32_t max_head;
+};
+
+static void hall_run(Hall *h)
 {
     MHD_UNSIGNED_LONG_LONG timeout;
     bool more;
     int rounds = 0;
 
-    if (s->running)
+    if (h->running)
         return;
-    s->running = true;
+    h->running = true;
     do {
-        s->kicked = s->progress = false;
+        h->kicked = h->progress = false;
 
-        if (MHD_run(s->daemon) != MHD_YES)
+        if (MHD_run(h->daemon) != MHD_YES)
             log_error("libmicrohttpd failed to run.");
-        more = s->kicked || (MHD_get_timeout(s->daemon, &timeout) == MHD_YES && timeout == 0 &&
-                                    (s->progress || s->n_lingering == 0));
+        more = h->kicked || (MHD_get_timeout(h->daemon, &timeout) == MHD_YES && timeout == 0 &&
+                                    (h->progress || h->n_lingering == 0));
     } while (more && ++rounds < ROUNDS_MAX);
-    s->running = false;
+    h->running = false;
     /* Others on this loop have waited long enough: go on after them. */
     if (more)
-        server_kick(s);
+        hall_kick(h);
 }
 
 static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-    server_run(userdata);
+    hall_run(userdata);
     return 0;
 }
 
 static int on_again(sd_event_source *source, void *userdata)
 {
-    server_run_if_kicked(userdata);
+    Hall *h = userdata;
+
+    if (h->kicked)
+        hall_run(h);
     return 0;
+}
+
+static int on_linger(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void hall_arm_linger(Hall *h)
+{
+    h->linger_armed = event_arm_timer(h->server->proxy->event, &h->linger, SERVER_LINGER_SPAN, on_linger, h,
+                              "linger") >= 0;
 }
 
 static int on_linger(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    Server *s = userdata;
+    Hall *h = userdata;
 
-    s->linger_armed = false;
-    server_run(s);
-    if (s->n_lingering > 0 &&
-            event_arm_timer(s->proxy->event, &s->linger, SERVER_LINGER_SPAN, on_linger, s, "linger") >= 0)
-        s->linger_armed = true;
+    h->linger_armed = false;
+    hall_run(h);
+    if (h->n_lingering > 0)
+        hall_arm_linger(h);
     return 0;
 }
 
@@ -110,12 +134,14 @@ static void on_completed(
 static void on_connection(
         void *cls, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code)
 {
-    Server *s = cls;
+    Hall *h = cls;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        s->accepting->mhd = mhd;
-        *context = TAKE_PTR(s->accepting);
+        h->accepting->mhd = mhd;
+        *context = TAKE_PTR(h->accepting);
+        h->n_clients++;
     } else {
+        h->n_clients--;
         client_closing(*context);
         client_closed(*context);
         *context = NULL;
@@ -134,6 +160,78 @@ static void __attribute__((format(printf, 2, 0))) on_log(void *cls, const char *
     log_debug("libmicrohttpd: %s", line);
 }
 
+static Hall *hall_free(Hall *h)
+{
+    h->running = true; /* to its end: nothing is to be put off until a later turn of the loop */
+    sd_event_source_disable_unref(h->ready);
+    sd_event_source_disable_unref(h->again);
+    sd_event_source_disable_unref(h->linger);
+    if (h->daemon) {
+        (void) MHD_run(h->daemon);
+        MHD_stop_daemon(h->daemon);
+    }
+    return mfree(h);
+}
+
+static int hall_new(Server *s, Hall **ret)
+{
+    Hall *h = new0(Hall, 1);
+    if (!h)
+        return -ENOMEM;
+    h->server = s;
+    /* Suspending without MHD_USE_ITC: nobody resumes from another thread. */
+    h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
+                                         (MHD_ALLOW_SUSPEND_RESUME & ~MHD_USE_ITC) | MHD_ALLOW_UPGRADE |
+                                         MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_TURBO | MHD_USE_ERROR_LOG,
+            0, NULL, NULL, on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, h, MHD_OPTION_URI_LOG_CALLBACK,
+            on_uri, h, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, h, MHD_OPTION_NOTIFY_COMPLETED,
+            on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, server_pool_size(s), MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
+            (size_t) 4096, MHD_OPTION_CONNECTION_LIMIT, 1000000U, MHD_OPTION_END);
+    if (!h->daemon) {
+        hall_free(h);
+        return -EIO;
+    }
+    const union MHD_DaemonInfo *i = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    int r = sd_event_add_io(s->proxy->event, &h->ready, i->epoll_fd, EPOLLIN, on_ready, h);
+    if (r >= 0)
+        r = sd_event_add_defer(s->proxy->event, &h->again, on_again, h);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(h->again, SD_EVENT_OFF);
+    if (r < 0) {
+        hall_free(h);
+        return r;
+    }
+    (void) sd_event_source_set_description(h->ready, "clients");
+    *ret = h;
+    return 0;
+}
+
+/* Opens one more. 0 or -errno. */
+static int add_hall(Server *s)
+{
+    Hall **grown = reallocarray(s->halls, s->n_halls + 1, sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    s->halls = grown;
+    int r = hall_new(s, &s->halls[s->n_halls]);
+    if (r >= 0)
+        s->n_halls++;
+    return r;
+}
+
+/* The first that has room; where there is none and none can be opened, the last is the most likely to. */
+static Hall *hall_with_room(Server *s)
+{
+    for (size_t i = 0; i < s->n_halls; i++)
+        if (s->halls[i]->n_clients < HALL_SIZE)
+            return s->halls[i];
+    int r = add_hall(s);
+    if (r < 0)
+        log_warning_errno(r, "Cannot start another libmicrohttpd: %m");
+    return s->halls[s->n_halls - 1];
+}
+
 int server_new(Proxy *p, uint32_t max_head, Server **ret)
 {
     int r = head_audit_self_test();
@@ -149,30 +247,11 @@ int server_new(Proxy *p, uint32_t max_head, Server **ret)
         return log_oom();
     s->proxy = p;
     s->max_head = max_head;
-    /* Suspending without MHD_USE_ITC: nobody resumes from another thread. */
-    s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
-                                         (MHD_ALLOW_SUSPEND_RESUME & ~MHD_USE_ITC) | MHD_ALLOW_UPGRADE |
-                                         MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_TURBO | MHD_USE_ERROR_LOG,
-            0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_URI_LOG_CALLBACK,
-            on_uri, s, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, s, MHD_OPTION_NOTIFY_COMPLETED,
-            on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, server_pool_size(s), MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
-            (size_t) 4096, MHD_OPTION_CONNECTION_LIMIT, 1000000U, MHD_OPTION_END);
-    if (!s->daemon) {
-        free(s);
-        return log_error_errno(EIO, "Cannot start libmicrohttpd.");
-    }
-    const union MHD_DaemonInfo *i = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    r = sd_event_add_io(p->event, &s->ready, i->epoll_fd, EPOLLIN, on_ready, s);
-    if (r >= 0)
-        r = sd_event_add_defer(p->event, &s->again, on_again, s);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(s->again, SD_EVENT_OFF);
+    r = add_hall(s);
     if (r < 0) {
         server_free(s);
-        return log_error_errno(r, "Cannot watch libmicrohttpd's connections: %m");
+        return log_error_errno(r, "Cannot start libmicrohttpd: %m");
     }
-    (void) sd_event_source_set_description(s->ready, "clients");
     *ret = s;
     return 0;
 }
@@ -181,45 +260,64 @@ Server *server_free(Server *s)
 {
     if (!s)
         return NULL;
-    s->running = true; /* to its end: nothing is to be put off until a later turn of the loop */
-    sd_event_source_disable_unref(s->ready);
-    sd_event_source_disable_unref(s->again);
-    sd_event_source_disable_unref(s->linger);
-    if (s->daemon) {
-        /* Stopping with suspended connections panics. */
-        for (Client *c = s->proxy->clients.all; c; c = c->next) { /* none has a tunnel any more */
-            client_shutdown(c);
-            if (c->exchange)
-                exchange_abort(c->exchange);
-        }
-        (void) MHD_run(s->daemon);
-        MHD_stop_daemon(s->daemon);
+    for (size_t i = 0; i < s->n_halls; i++)
+        s->halls[i]->running = true; /* to its end: nothing is to be put off until a later turn of the loop */
+    /* Stopping with suspended connections panics. */
+    for (Client *c = s->proxy->clients.all; c; c = c->next) { /* none has a tunnel any more */
+        client_shutdown(c);
+        if (c->exchange)
+            exchange_abort(c->exchange);
     }
+    for (size_t i = 0; i < s->n_halls; i++)
+        hall_free(s->halls[i]);
+    free(s->halls);
     return mfree(s);
 }
 
 int server_add_connection(Server *s, Client *c, const struct sockaddr *address, socklen_t len)
 {
-    s->accepting = c;
-    enum MHD_Result r = MHD_add_connection(s->daemon, c->fd, address, len);
-    bool taken = !s->accepting;
-    s->accepting = NULL;
-    server_kick(s);
+    Hall *h = hall_with_room(s);
+
+    c->hall = h;
+    h->accepting = c;
+    enum MHD_Result r = MHD_add_connection(h->daemon, c->fd, address, len);
+    bool taken = !h->accepting;
+    h->accepting = NULL;
+    hall_kick(h);
     /* If it took the client and failed afterwards, it has said so and the client is freed. */
     return r == MHD_YES || taken ? 0 : -EIO;
 }
 
+void hall_kick(Hall *h)
+{
+    h->kicked = true;
+    if (h->running)
+        return;
+    if (!h->queued) {
+        h->queued = true;
+        h->next_kicked = h->server->kicked;
+        h->server->kicked = h;
+    }
+    (void) sd_event_source_set_enabled(h->again, SD_EVENT_ONESHOT);
+}
+
 void server_kick(Server *s)
 {
-    s->kicked = true;
-    if (!s->running)
-        (void) sd_event_source_set_enabled(s->again, SD_EVENT_ONESHOT);
+    for (size_t i = 0; i < s->n_halls; i++)
+        hall_kick(s->halls[i]);
 }
 
 void server_run_if_kicked(Server *s)
 {
-    if (s->kicked)
-        server_run(s);
+    Hall *h = s->kicked, *next;
+
+    s->kicked = NULL; /* who is kicked again has had its turn */
+    for (; h; h = next) {
+        next = h->next_kicked;
+        h->queued = false;
+        if (h->kicked)
+            hall_run(h);
+    }
 }
 
 size_t server_pool_size(const Server *s)
@@ -232,24 +330,23 @@ uint32_t server_max_head(const Server *s)
     return s->max_head;
 }
 
-bool server_linger_begin(Server *s)
+bool hall_linger_begin(Hall *h)
 {
-    if (s->n_lingering >= LINGERING_MAX)
+    if (h->n_lingering >= LINGERING_MAX)
         return false;
-    s->n_lingering++;
-    if (!s->linger_armed &&
-            event_arm_timer(s->proxy->event, &s->linger, SERVER_LINGER_SPAN, on_linger, s, "linger") >= 0)
-        s->linger_armed = true;
+    h->n_lingering++;
+    if (!h->linger_armed)
+        hall_arm_linger(h);
     return true;
 }
 
-void server_linger_end(Server *s)
+void hall_linger_end(Hall *h)
 {
-    assert(s->n_lingering > 0);
-    s->n_lingering--;
+    assert(h->n_lingering > 0);
+    h->n_lingering--;
 }
 
-void server_note_progress(Server *s)
+void hall_note_progress(Hall *h)
 {
-    s->progress = true;
+    h->progress = true;
 }

@@ -61,7 +61,7 @@ static void on_upgraded(void *cls, struct MHD_Connection *mhd, void *request, co
         size_t n_ahead, MHD_socket fd, struct MHD_UpgradeResponseHandle *urh)
 {
     Exchange *e = cls;
-    Server *server = e->client->proxy->server;
+    Hall *hall = e->client->hall;
 
     client_unwatch(e->client);
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -72,7 +72,7 @@ static void on_upgraded(void *cls, struct MHD_Connection *mhd, void *request, co
         client_shutdown(e->client);
     }
     (void) MHD_upgrade_action(urh, MHD_UPGRADE_ACTION_CLOSE);
-    server_kick(server);
+    hall_kick(hall);
 }
 
 struct MHD_Response *upgrade_response(Exchange *e, const ResponseHead *head)

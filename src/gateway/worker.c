@@ -103,7 +103,8 @@ static size_t clients_by_descriptors(void)
     }
     if (l.rlim_cur == RLIM_INFINITY)
         return SIZE_MAX;
-    return l.rlim_cur > RESERVED_FDS + 2 ? (size_t) (l.rlim_cur - RESERVED_FDS) / 2 : 1;
+    /* Two each, and two more for every hall of theirs (server.c). */
+    return l.rlim_cur > RESERVED_FDS + 2 ? (size_t) (l.rlim_cur - RESERVED_FDS) * 128 / 257 : 1;
 }
 
 /* Requests that come in on a connection to a `port` are the port's of today: where has its listener gone? */

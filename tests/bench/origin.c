@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 
 /* The fastest origin that is still a plain HTTP/1.1 server: one thread, one epoll, keep-alive, the same small
- * answer to every request head that ends, and silence behind a 101 to what begins with GET /switch. It is
+ * answer to every request head that ends, 20 ms later to what begins with GET /slow, and silence behind a 101
+ * to what begins with GET /switch. It is
  * what stands behind every proxy that is compared, so that the difference between two runs is the proxies'.
  *
  *   bench-origin PORT [STAMP]   writes the CLOCK_MONOTONIC ns of the moment when it can accept to the file
@@ -26,8 +27,38 @@
 
 #define SWITCHED "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
+#define SLOW_NS 20000000
+#define SLOW_MAX 4096
+
+/* Answers to be given later, in order of time. */
+static struct {
+    int fd;
+    long long at;
+} slow[SLOW_MAX];
+static unsigned slow_head, slow_tail;
+
 /* How much of "\r\n\r\n" each connection has seen at its end; requests have no body. 5: it was switched. */
 static unsigned char *matched;
+
+static long long now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Gives the answers that are due. Returns for how long to wait for the next, in ms, -1 for ever. */
+static int answer_slowly(void)
+{
+    while (slow_head != slow_tail) {
+        long long left = slow[slow_head % SLOW_MAX].at - now_ns();
+        if (left > 0)
+            return (int) (left / 1000000) + 1;
+        (void) !write(slow[slow_head++ % SLOW_MAX].fd, ANSWER, strlen(ANSWER));
+    }
+    return -1;
+}
 
 static void serve(int fd, int epoll_fd)
 {
@@ -47,6 +78,11 @@ static void serve(int fd, int epoll_fd)
     if (n > 11 && memcmp(in, "GET /switch", 11) == 0) {
         matched[fd] = 5;
         (void) !write(fd, SWITCHED, strlen(SWITCHED));
+        return;
+    }
+    if (n > 9 && memcmp(in, "GET /slow", 9) == 0 && slow_tail - slow_head < SLOW_MAX) {
+        slow[slow_tail % SLOW_MAX].fd = fd;
+        slow[slow_tail++ % SLOW_MAX].at = now_ns() + SLOW_NS;
         return;
     }
     for (ssize_t i = 0; i < n; i++) {
@@ -81,11 +117,9 @@ static int listen_on(unsigned short port)
 
 static void stamp(const char *path)
 {
-    struct timespec now;
     char text[32];
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int n = snprintf(text, sizeof text, "%lld", (long long) now.tv_sec * 1000000000 + now.tv_nsec);
+    int n = snprintf(text, sizeof text, "%lld", now_ns());
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     (void) !write(fd, text, (size_t) n);
     close(fd);
@@ -110,7 +144,7 @@ int main(int argc, char **argv)
         stamp(argv[2]);
 
     for (;;) {
-        int n = epoll_wait(epoll_fd, events, 256, -1);
+        int n = epoll_wait(epoll_fd, events, 256, answer_slowly());
         for (int i = 0; i < n; i++) {
             int fd = events[i].data.fd, one = 1;
             if (fd != listener) {
