@@ -179,17 +179,15 @@ static ssize_t fetch_chunked(Exchange *e, char *buf, size_t max)
     }
 }
 
-static ssize_t on_read(void *cls, uint64_t at, char *buf, size_t max)
+static ssize_t fetch_body(Exchange *e, char *buf, size_t max)
 {
-    Exchange *e = cls;
     ssize_t n;
 
     if (e->state == EXCHANGE_ABORTED)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     switch (e->framing) {
     case BODY_CHUNKED:
-        n = fetch_chunked(e, buf, max);
-        break;
+        return fetch_chunked(e, buf, max);
     case BODY_LENGTH:
         n = fetch(e, buf, (size_t) MIN((uint64_t) max, e->left));
         if (n > 0) {
@@ -197,14 +195,24 @@ static ssize_t on_read(void *cls, uint64_t at, char *buf, size_t max)
             if (e->left == 0)
                 answer_is_complete(e, e->in || has_excess(e));
         }
-        break;
+        return n;
     default:
-        n = fetch(e, buf, max);
+        return fetch(e, buf, max);
     }
-    if (n > 0) {
+}
+
+static ssize_t on_read(void *cls, uint64_t at, char *buf, size_t max)
+{
+    Exchange *e = cls;
+    Hall *hall = e->client->hall;
+
+    ssize_t n = fetch_body(e, buf, max);
+    if (n == MHD_CONTENT_READER_END_WITH_ERROR)
+        hall_take_down(hall, e->mhd);
+    else if (n > 0) {
         e->bytes_sent += (uint64_t) n;
         deadline_set(&e->wait, &e->client->proxy->client_write);
-        hall_note_progress(e->client->hall);
+        hall_note_progress(hall);
     }
     return n;
 }

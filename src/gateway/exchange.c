@@ -81,10 +81,6 @@ void exchange_completed(Exchange *e, bool ok)
     free(e->in);
     free(e);
     client_exchange_over(c);
-    /* A connection that the library has given up in the middle of an answer is closed in its next run, for
-     * which there need be no other reason. */
-    if (!ok)
-        server_kick(c->proxy->server);
 }
 
 void exchange_poke(Exchange *e)

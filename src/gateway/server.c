@@ -12,6 +12,9 @@
  * lingers a timer of SERVER_LINGER_SPAN runs, at which those who wait too long are suspended; it also bounds
  * what a wrong guess could cost.
  *  - A response that was queued in one run is written in the next.
+ *  - A connection whose reader has ended with an error is marked as closed, and that is all: its socket is
+ * closed when the library looks at it the next time. It may not even be watched yet. Only those that have a
+ * limit in time of their own are looked at in each run.
  *  - Its inter-thread channel would cost two system calls a resume; there is one thread, so it is left out.
  *
  * Invariant: after each turn of the loop either nothing in a daemon is ready but lingering connections, or
@@ -344,6 +347,12 @@ void hall_linger_end(Hall *h)
 {
     assert(h->n_lingering > 0);
     h->n_lingering--;
+}
+
+void hall_take_down(Hall *h, struct MHD_Connection *mhd)
+{
+    (void) MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, 3600U);
+    hall_kick(h);
 }
 
 void hall_note_progress(Hall *h)

@@ -14,6 +14,7 @@ typedef struct Server Server;
 typedef struct Hall Hall;
 struct Proxy;
 struct Client;
+struct MHD_Connection;
 
 /* `max_head`: bytes of a request's head. Returns 0, -EOPNOTSUPP when the library does not store heads in the
  * way the audit needs (logged), or -errno. */
@@ -44,6 +45,10 @@ bool hall_linger_begin(Hall *h);
 void hall_linger_end(Hall *h);
 /* For how long (µs) an exchange may linger. */
 #define SERVER_LINGER_SPAN (5 * USEC_PER_MSEC)
+
+/* A body cannot go on: to be called by its reader, which then returns MHD_CONTENT_READER_END_WITH_ERROR. The
+ * connection is closed at once, and not only when something else happens on it. */
+void hall_take_down(Hall *h, struct MHD_Connection *mhd);
 
 /* Something happened in this run that makes another run worth while. */
 void hall_note_progress(Hall *h);

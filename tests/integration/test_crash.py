@@ -76,6 +76,24 @@ def test_a_connection_ends_with_the_answer_that_broke_off(site):
         raw.wait_gone()
 
 
+@pytest.mark.parametrize("name", ["unframed.reset", "inchunk.close", "short.close"])
+def test_an_answer_that_breaks_off_ends_at_once_while_others_are_connected(site, name):
+    files = {**CUT, "inchunk__close": CUT["inchunk__die"], "fine": b"HTTP/1.1 204 No Content\r\n\r\n",
+             "unframed__reset": b"HTTP/1.1 200 OK\r\n\r\nonly a part"}
+    gw = site.gateway(site.app("raw.py", name="raw", env=responses(site, **files)))
+    fine, cut = (f"GET /{path} HTTP/1.1\r\nHost: raw.localhost\r\n\r\n" for path in ("fine", name))
+
+    with gw.raw() as unused, gw.raw(fine) as used:
+        assert used.reply().status == 204
+        for _ in range(20):
+            with gw.raw(cut) as c, gw.raw(fine) as later:
+                c.read_all()
+                assert later.reply().status == 204
+        used.send(fine)
+        unused.send(fine)
+        assert used.reply().status == unused.reply().status == 204
+
+
 def test_a_service_killed_in_the_middle_of_an_answer_serves_the_next_request(site):
     raw = site.app("raw.py", name="raw", env=responses(
         site, cut__die=CUT["length__die"], whole=b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"))
