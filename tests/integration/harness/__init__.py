@@ -4,6 +4,7 @@
 from harness.client import Raw, Reply
 from harness.gateway import Gateway
 from harness.process import free_port, wait_for
+from harness.script import Script
 from harness.site import Service, Site
 
-__all__ = ["Gateway", "Raw", "Reply", "Service", "Site", "free_port", "wait_for"]
+__all__ = ["Gateway", "Raw", "Reply", "Script", "Service", "Site", "free_port", "wait_for"]
