@@ -78,8 +78,9 @@ static void on_stop_command(Command *c, int r, const char *why, void *userdata)
 static int run_stop_command(Managed *m)
 {
     const ProcessSpec spec = backend_spec(&m->base, SHELL_ARGV(m->base.config->stop_command));
-    return command_new(
-            m->base.context->commands, &spec, USEC_INFINITY, on_stop_command, m, &m->command, NULL);
+    /* Our own limit comes first; this one is for when we are not there any more. */
+    return command_new(m->base.context->commands, &spec, usec_add(m->base.config->stop_timeout, USEC_PER_SEC),
+            on_stop_command, m, &m->command, NULL);
 }
 
 int managed_stop(Backend *b)
@@ -88,6 +89,7 @@ int managed_stop(Backend *b)
 
     if (m->phase == MANAGED_STOPPING)
         return 0;
+    m->known = true;
     m->phase = MANAGED_STOPPING;
     m->killed = false;
     m->why[0] = 0;

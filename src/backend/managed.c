@@ -19,9 +19,11 @@
 #include "util/log.h"
 #include "util/text.h"
 
-static bool is_up(const UnitStatus *s)
+/* Somebody else's unit that has the name of one of ours is none of our business. */
+static bool is_up(const Managed *m)
 {
-    return s->state == UNIT_ACTIVE;
+    const UnitStatus *s = unit_status(m->unit);
+    return s->state == UNIT_ACTIVE && (s->transient || !managed_is_transient(m));
 }
 
 static bool is_down(const UnitStatus *s)
@@ -70,6 +72,7 @@ static void finish_check(Managed *m, bool running)
     const UnitStatus *s = unit_status(m->unit);
 
     m->command = command_free(m->command);
+    m->known = true;
     m->phase = running ? MANAGED_UP : MANAGED_DOWN;
     m->outside = running && is_down(s);
     if (running && s->exited)
@@ -82,13 +85,14 @@ static void on_check_command(Command *c, int r, const char *why, void *userdata)
     finish_check(userdata, r >= 0);
 }
 
-/* Called when the status may say whether it runs. One that is on its way up or down will say so in time. */
+/* Called when the status may say whether it runs. One that is on its way up does not yet: it appears, or a
+ * start of ours joins it, under our own time limit. */
 static void check_status(Managed *m)
 {
     const UnitStatus *s = unit_status(m->unit);
     const ServiceConfig *config = m->base.config;
 
-    if (m->command || (!is_up(s) && !is_down(s)))
+    if (m->command || s->state == UNIT_UNKNOWN)
         return;
     if (managed_is_transient(m) && config->check_command && (is_down(s) || s->exited)) {
         const ProcessSpec spec = backend_spec(&m->base, SHELL_ARGV(config->check_command));
@@ -99,7 +103,7 @@ static void check_status(Managed *m)
             return;
         log_service_warning_errno(config->name, r, "The check command could not be run: %s", why ?: "?");
     }
-    finish_check(m, is_up(s));
+    finish_check(m, is_up(m));
 }
 
 static int on_settle(sd_event_source *source, void *userdata)
@@ -109,9 +113,12 @@ static int on_settle(sd_event_source *source, void *userdata)
 
     if (m->phase == MANAGED_CHECKING)
         check_status(m);
-    else if (m->phase == MANAGED_DOWN && !unit_has_job(m->unit) && is_up(s)) {
+    else if (m->phase == MANAGED_DOWN && m->known && !unit_has_job(m->unit) && is_up(m)) {
         m->phase = MANAGED_UP;
+        m->outside = false;
         m->launched_at = now_monotonic();
+        if (s->exited)
+            watch_leftovers(m);
         m->base.events->appeared(&m->base, "started by somebody else", m->base.userdata);
     }
     return 0;
@@ -168,7 +175,7 @@ static void on_changed_while_up(Managed *m, const UnitStatus *s)
         m->outside = is_down(s);
         return;
     }
-    if (is_up(s) || s->state == UNIT_ACTIVATING) {
+    if (is_up(m) || s->state == UNIT_ACTIVATING) {
         if (s->exited)
             watch_leftovers(m);
         return;
@@ -189,11 +196,11 @@ static void on_changed(Unit *u, void *userdata)
         check_status(m);
         break;
     case MANAGED_DOWN:
-        if (is_up(s) && !unit_has_job(u))
+        if (is_up(m) && !unit_has_job(u))
             managed_settle_later(m);
         break;
     case MANAGED_STARTING:
-        if (s->exited && is_up(s))
+        if (s->exited && is_up(m))
             watch_leftovers(m);
         if (!unit_has_job(u) && is_down(s))
             went_down(m, unit_end_format(buf, s), true);
@@ -276,13 +283,14 @@ static int managed_start(Backend *b, char **ret_why)
     int r = write_environment(m, ret_why);
     if (r < 0)
         return r;
+    m->known = true;
     m->phase = MANAGED_STARTING;
     m->outside = false;
     m->cgroup = cgroup_watch_free(m->cgroup);
     event_disarm(m->settle);
     m->launched_at = 0;
     /* Whoever starts one that is active knows that what matters of it has ended. */
-    bool anew = is_up(s) && s->exited && !unit_has_job(m->unit);
+    bool anew = is_up(m) && s->exited;
     if (managed_is_transient(m))
         unit_start_transient(m->unit, &m->spec, anew);
     else if (anew)
@@ -335,6 +343,7 @@ static void managed_free(Backend *b)
     sd_event_source_disable_unref(m->limit);
     sd_event_source_disable_unref(m->settle);
     free(m->description);
+    free(m->cwd);
     free(m->environment_file);
     free(m->stop_variable);
     free(m);
@@ -374,6 +383,9 @@ static int set_spec(Managed *m, const BackendContext *context, const ServiceConf
     m->description = text_format("%s, started by dynapm", config->name);
     if (!m->description)
         return -ENOMEM;
+    /* The service manager takes no such path; where it cannot be resolved, it says so. */
+    if (config->cwd && strstr(config->cwd, "/.."))
+        m->cwd = realpath(config->cwd, NULL);
     memcpy(m->start_argv, SHELL_ARGV(config->start_command), sizeof m->start_argv);
     m->spec = (TransientSpec){
             .description = m->description,
@@ -381,7 +393,7 @@ static int set_spec(Managed *m, const BackendContext *context, const ServiceConf
             .type = config->notify ? "notify" : "exec",
             .argv = exec ? (const char *const *) config->exec : m->start_argv,
             .remain_after_exit = !exec,
-            .cwd = config->cwd ?: "/",
+            .cwd = m->cwd ?: config->cwd ?: "/",
             .user = config->user ?: context->default_user,
             .group = config->group,
             .limits = config->limits,

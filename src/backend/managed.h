@@ -21,12 +21,13 @@ typedef enum ManagedPhase {
 typedef struct Managed {
     Backend base;
     Unit *unit;
-    TransientSpec spec;                                   /* transient: what it is started as */
-    char *description, *environment_file, *stop_variable; /* NULL: needs none */
-    const char *start_argv[4], *stop_argv[3];             /* of commands */
+    TransientSpec spec;                                         /* transient: what it is started as */
+    char *description, *cwd, *environment_file, *stop_variable; /* NULL: needs none */
+    const char *start_argv[4], *stop_argv[3];                   /* of commands */
     ManagedPhase phase;
     bool outside; /* UP, as its check command says, without its unit */
     bool killed;  /* a stop took too long */
+    bool known;   /* has been looked at: before that nothing can appear */
     usec_t launched_at;
     CgroupWatch *cgroup;       /* of a start command that has gone and left something */
     Command *command;          /* stop or check */

@@ -20,7 +20,7 @@ typedef enum JobKind { JOB_NONE, JOB_START, JOB_RESTART, JOB_STOP, JOB_START_TRA
 typedef struct Job {
     JobKind kind;
     bool anew;           /* JOB_START_TRANSIENT: an active one is not what is wanted */
-    bool awaits_removal; /* the unit of the same name before this one is still there */
+    bool awaits_removal; /* the unit of the same name before this one is ending */
     unsigned n_retries;
     const TransientSpec *spec;
     char *path;        /* the service manager's object, once it has one */
@@ -30,6 +30,7 @@ typedef struct Job {
 struct Systemd {
     sd_bus *bus; /* NULL: cannot be reached */
     BusLink *link;
+    char *owner; /* its unique name on the bus, NULL: not known, or there is no bus */
     sd_bus_slot *properties_match, *removed_match, *job_match, *reload_match, *owner_match;
     sd_bus_slot *subscribe, *list;
     void *by_path; /* tsearch(3) tree of PathNode */
@@ -43,6 +44,7 @@ struct Unit {
     char *name;
     char *path; /* of the object that the name means; an alias has its target's. NULL: not known */
     UnitKind kind;
+    bool listed; /* among those that are loaded; for the length of on_listed() */
     const UnitEvents *events;
     void *userdata;
     UnitStatus status;
@@ -82,8 +84,8 @@ void job_send(Unit *u);
 /* It cannot be reached any more; what is wanted stays wanted. */
 void job_unsend(Unit *u);
 void job_on_removed(Unit *u, const char *path, const char *result);
-/* The unit is not loaded any more. */
-void job_on_unit_removed(Unit *u);
+/* The unit is not loaded any more, or has ended: the next of its name may be made. */
+void job_on_unit_gone(Unit *u);
 void job_clear(Unit *u);
 
 /* systemd-transient.c */

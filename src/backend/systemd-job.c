@@ -14,7 +14,7 @@
 
 #define ERROR_UNIT_EXISTS "org.freedesktop.systemd1.UnitExists"
 #define ERROR_NO_SUCH_UNIT "org.freedesktop.systemd1.NoSuchUnit"
-#define RETRIES_MAX 3
+#define RETRIES_MAX 8
 
 void job_unsend(Unit *u)
 {
@@ -57,7 +57,7 @@ static int start_transient(Unit *u)
             (r = sd_bus_message_append(m, "a(sa(sv))", 0)) < 0)
         return r;
     u->job.call = sd_bus_slot_unref(u->job.call);
-    return sd_bus_call_async(bus, &u->job.call, m, on_reply, u, 0);
+    return sd_bus_call_async(bus, &u->job.call, m, on_reply, u, UINT64_MAX); /* as in systemd_call() */
 }
 
 void job_send(Unit *u)
@@ -98,19 +98,24 @@ static void stop_unheard(Unit *u)
 
 static int on_existing(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
-/* The name is taken: by one like it that is ending, or has started before the service manager's answer got
- * lost, or by a unit file of somebody else's. */
+/* The name is taken: by one like it that is ending, or is kept loaded by others that refer to it, or has
+ * started before the service manager's answer got lost; or by a unit file of somebody else's. */
 static void look_at_existing(Unit *u)
 {
-    if (++u->job.n_retries > RETRIES_MAX) {
-        job_done(u, -EEXIST, "a unit of its name is there and does not go away");
-        return;
-    }
-    u->job.awaits_removal = true; /* its end may be told before this is answered */
     u->job.call = sd_bus_slot_unref(u->job.call);
     int r = systemd_get_all(u, &u->job.call, SYSTEMD_UNIT, on_existing);
     if (r < 0)
         log_error_errno(r, "Cannot ask the service manager about %s: %m", u->name);
+}
+
+/* It has changed under our hands. Nobody's doing can have us go on with that for ever. */
+static void try_again(Unit *u)
+{
+    u->job.kind = JOB_START_TRANSIENT;
+    if (++u->job.n_retries > RETRIES_MAX)
+        job_done(u, -EEXIST, "a unit of its name comes and goes");
+    else
+        job_send(u);
 }
 
 typedef struct Existing {
@@ -162,21 +167,20 @@ static int on_existing(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
     }
     if (!x.loaded) /* gone meanwhile */
-        job_send(u);
+        try_again(u);
     else if (!x.transient)
         job_done(u, -EEXIST, "there is a unit file of that name, which is not of dynapm's making");
-    else if (!u->job.awaits_removal) /* the same */
-        job_send(u);
+    else if (x.state == UNIT_DEACTIVATING)
+        u->job.awaits_removal = true; /* job_on_unit_gone() follows; how long that may take the caller says */
     else if (u->job.anew && x.state == UNIT_ACTIVE) {
         u->job.anew = false;
+        u->job.awaits_removal = true;
         stop_unheard(u);
-    } else if (x.state == UNIT_ACTIVE || x.state == UNIT_ACTIVATING) {
+    } else {
+        u->status.transient = true;
         u->job.kind = JOB_START;
         job_send(u);
-    } else if (x.state == UNIT_FAILED)
-        (void) systemd_call(
-                u->systemd, NULL, SYSTEMD_PATH, SYSTEMD_MANAGER, "ResetFailedUnit", NULL, NULL, "s", u->name);
-    /* Else it is ending, and its removal follows. */
+    }
     return 0;
 }
 
@@ -188,6 +192,8 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
     u->job.call = sd_bus_slot_unref(u->job.call);
     if (!e) {
+        if (u->job.kind == JOB_START_TRANSIENT)
+            u->status.transient = true;
         if (sd_bus_message_read(m, "o", &path) < 0 || !(u->job.path = strdup(path)))
             job_done(u, -EBADMSG, "the service manager gave no sensible answer");
         else
@@ -196,6 +202,8 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
         log_debug("The service manager is gone: %s is asked for again when it is back.", u->name);
     else if (u->job.kind == JOB_START_TRANSIENT && streq(e->name, ERROR_UNIT_EXISTS))
         look_at_existing(u);
+    else if (u->job.kind == JOB_START && u->job.spec && streq(e->name, ERROR_NO_SUCH_UNIT))
+        try_again(u); /* gone after it was looked at */
     else if (u->job.kind == JOB_STOP && streq(e->name, ERROR_NO_SUCH_UNIT))
         job_done(u, 0, NULL);
     else
@@ -213,13 +221,12 @@ void job_on_removed(Unit *u, const char *path, const char *result)
     job_done(u, !why ? 0 : streq(result, "canceled") ? -ECANCELED : -EPROTO, why);
 }
 
-void job_on_unit_removed(Unit *u)
+void job_on_unit_gone(Unit *u)
 {
     if (!u->job.awaits_removal)
         return;
     u->job.awaits_removal = false;
-    if (!u->job.call) /* else the answer to it finds this out */
-        job_send(u);
+    job_send(u);
 }
 
 static void job_begin(Unit *u, Job job)

@@ -63,6 +63,9 @@ static int read_one(UnitStatus *s, const char *key, sd_bus_message *m)
     } else if (streq(key, "MainPID")) {
         if ((r = sd_bus_message_read(m, "v", "u", &pid)) > 0)
             s->main_pid = (pid_t) pid;
+    } else if (streq(key, "Transient")) {
+        if ((r = sd_bus_message_read(m, "v", "b", &b)) > 0)
+            s->transient = b;
     } else if (streq(key, "ConditionResult")) {
         if ((r = sd_bus_message_read(m, "v", "b", &b)) > 0)
             s->condition_failed = !b;

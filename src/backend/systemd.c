@@ -35,7 +35,9 @@ int systemd_call(const Systemd *s, sd_bus_slot **slot, const char *path, const c
         return r < 0 ? r : sd_bus_send(s->bus, m, NULL);
     }
     *slot = sd_bus_slot_unref(*slot);
-    return sd_bus_call_async(s->bus, slot, m, reply, userdata, 0);
+    /* No limit: it may be busy for long, as with generators that it waits for, and would do late what nobody
+     * knows of any more. That it is gone is said by the bus. */
+    return sd_bus_call_async(s->bus, slot, m, reply, userdata, UINT64_MAX);
 }
 
 int systemd_get_all(Unit *u, sd_bus_slot **slot, const char *interface, sd_bus_message_handler_t reply)
@@ -45,6 +47,8 @@ int systemd_get_all(Unit *u, sd_bus_slot **slot, const char *interface, sd_bus_m
 
 static void unit_changed(Unit *u)
 {
+    if (u->status.state == UNIT_INACTIVE || u->status.state == UNIT_FAILED)
+        job_on_unit_gone(u);
     u->events->changed(u, u->userdata);
 }
 
@@ -130,12 +134,33 @@ static void unit_load(Unit *u)
         log_error_errno(r, "Cannot ask the service manager about %s: %m", u->name);
 }
 
-/* ── signals ── */
+/* ── signals ──
+ *
+ * A bus passes signals from anybody to anybody, and a match for a well-known name does not keep out those
+ * that are addressed to us: what is to be believed comes from the owner of the name. */
+
+static bool is_from(sd_bus_message *m, const char *who)
+{
+    return who && streq_ptr(who, sd_bus_message_get_sender(m));
+}
+
+static bool is_from_service_manager(const Systemd *s, sd_bus_message *m)
+{
+    return !bus_link_is_bus(s->link) || is_from(m, s->owner);
+}
+
+static void set_owner(Systemd *s, const char *owner)
+{
+    free(s->owner);
+    s->owner = owner && *owner ? strdup(owner) : NULL;
+}
 
 static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     const char *interface;
 
+    if (!is_from_service_manager(userdata, m))
+        return 0;
     Unit *u = systemd_units_at(userdata, sd_bus_message_get_path(m));
     if (!u || sd_bus_message_read(m, "s", &interface) < 0)
         return 0;
@@ -164,11 +189,11 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *erro
 {
     const char *id, *path;
 
-    if (sd_bus_message_read(m, "so", &id, &path) < 0)
+    if (!is_from_service_manager(userdata, m) || sd_bus_message_read(m, "so", &id, &path) < 0)
         return 0;
     for (Unit *u = systemd_units_at(userdata, path), *next; u; u = next) {
         next = u->same_path;
-        job_on_unit_removed(u);
+        job_on_unit_gone(u);
     }
     return 0;
 }
@@ -178,7 +203,8 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
     const char *job, *unit, *result;
     uint32_t id;
 
-    if (sd_bus_message_read(m, "uoss", &id, &job, &unit, &result) < 0)
+    if (!is_from_service_manager(userdata, m) ||
+            sd_bus_message_read(m, "uoss", &id, &job, &unit, &result) < 0)
         return 0;
     _cleanup_free_ char *path = NULL;
     if (sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, &path) < 0)
@@ -196,7 +222,7 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *error)
     Systemd *s = userdata;
     int begins;
 
-    if (sd_bus_message_read(m, "b", &begins) < 0 || begins)
+    if (!is_from_service_manager(s, m) || sd_bus_message_read(m, "b", &begins) < 0 || begins)
         return 0;
     for (Unit *u = s->units; u; u = u->next)
         if (u->kind == UNIT_NAMED && s->bus)
@@ -212,6 +238,7 @@ static void systemd_down(Systemd *s)
             &s->owner_match, &s->subscribe, &s->list};
 
     s->bus = NULL;
+    set_owner(s, NULL);
     for (size_t i = 0; i < ELEMENTSOF(slots); i++)
         *slots[i] = sd_bus_slot_unref(*slots[i]);
     for (Unit *u = s->units; u; u = u->next) {
@@ -226,7 +253,7 @@ static void systemd_down(Systemd *s)
 static int on_listed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     Systemd *s = userdata;
-    const char *state, *sub, *path;
+    const char *state, *path;
     int r;
 
     s->list = sd_bus_slot_unref(s->list);
@@ -236,28 +263,25 @@ static int on_listed(sd_bus_message *m, void *userdata, sd_bus_error *error)
             log_error("The service manager does not list its units: %s", e->message ?: e->name);
         return 0;
     }
-    /* First what is not listed, then what is, each from a list that callbacks may change. */
     for (Unit *u = s->units; u; u = u->next)
-        if (u->kind != UNIT_NAMED)
-            u->status = (UnitStatus){.state = UNIT_INACTIVE};
+        u->listed = false;
     r = sd_bus_message_enter_container(m, 'a', "(ssssssouso)");
-    while (r >= 0 && (r = sd_bus_message_read(m, "(ssssssouso)", NULL, NULL, NULL, &state, &sub, NULL, &path,
+    while (r >= 0 && (r = sd_bus_message_read(m, "(ssssssouso)", NULL, NULL, NULL, &state, NULL, NULL, &path,
                               NULL, NULL, NULL)) > 0)
         for (Unit *u = systemd_units_at(s, path); u; u = u->same_path)
-            if (u->kind != UNIT_NAMED) {
-                u->status.state = unit_state_from_string(state);
-                u->status.exited = streq(sub, "exited");
-            }
+            u->listed = unit_state_from_string(state) != UNIT_INACTIVE;
     if (r < 0)
         log_error_errno(r, "The service manager's list of units cannot be read: %m");
     for (Unit *u = s->units, *next; u; u = next) {
         next = u->next;
         if (u->kind == UNIT_NAMED)
             continue;
-        if (u->status.state == UNIT_INACTIVE)
-            unit_known(u);
-        else
-            unit_query(u); /* for its main process */
+        if (u->listed) {
+            unit_query(u); /* there is more to know */
+            continue;
+        }
+        u->status = (UnitStatus){.state = UNIT_INACTIVE};
+        unit_known(u);
     }
     return 0;
 }
@@ -268,6 +292,8 @@ static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
     s->subscribe = sd_bus_slot_unref(s->subscribe);
     const sd_bus_error *e = sd_bus_message_get_error(m);
+    if (!e || !bus_error_is_loss(e)) /* else the bus itself has answered */
+        set_owner(s, sd_bus_message_get_sender(m));
     if (e && !bus_error_is_loss(e) && !sd_bus_error_has_name(e, "org.freedesktop.systemd1.AlreadySubscribed"))
         log_error("The service manager tells us nothing of its units: %s", e->message ?: e->name);
     return 0;
@@ -293,7 +319,10 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
     Systemd *s = userdata;
     const char *name, *before, *now;
 
-    if (sd_bus_message_read(m, "sss", &name, &before, &now) < 0 || !*now)
+    if (!is_from(m, "org.freedesktop.DBus") || sd_bus_message_read(m, "sss", &name, &before, &now) < 0)
+        return 0;
+    set_owner(s, now);
+    if (!s->owner)
         return 0;
     log_info("The service manager is back on the bus.");
     for (Unit *u = s->units; u; u = u->next)
@@ -395,7 +424,7 @@ int unit_new(Systemd *systemd, const char *name, UnitKind kind, const UnitEvents
         if (r < 0)
             return r;
     }
-    if (systemd->bus && !systemd->list && kind != UNIT_FRESH)
+    if (systemd->bus && (kind == UNIT_NAMED || (kind == UNIT_TRANSIENT && !systemd->list)))
         unit_load(u);
     *ret = TAKE_PTR(u);
     return 0;

@@ -48,6 +48,7 @@ typedef struct UnitStatus {
     bool exited;           /* active, but its main process has ended: RemainAfterExit=yes */
     bool notifies;         /* of a Type whose finished start job is readiness: notify, notify-reload, dbus */
     bool condition_failed; /* when last started */
+    bool transient;        /* somebody has made it by a call, not by a file */
     UnitResult result;
     pid_t main_pid; /* 0: none */
     int exit_code,

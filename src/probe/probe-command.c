@@ -23,8 +23,11 @@ static void command_attempt(Probe *p)
 
     spec.argv = SHELL_ARGV(p->config->health_check.command);
     spec.quiet = true;
-    /* The time limit of an attempt is the probe's own. */
-    int r = command_new(p->context.commands, &spec, USEC_INFINITY, on_command, p, &p->command, &why);
+    spec.argv = SHELL_ARGV(p->config->health_check.command);
+    spec.quiet = true;
+    /* The probe's own limit comes first; this one is for when we are not there any more. */
+    int r = command_new(p->context.commands, &spec, usec_add(p->config->health_check.timeout, USEC_PER_SEC),
+            on_command, p, &p->command, &why);
     if (r < 0)
         probe_attempt_done(p, r, why ?: "out of memory");
 }

@@ -25,6 +25,7 @@ typedef struct BusLinkUser {
 struct BusLink {
     sd_event *event;
     bool user, is_bus, is_up;
+    bool bus_seen; /* there is one on this machine: then it is waited for */
     char *address;
     sd_bus *bus;
     sd_event_source *retry;
@@ -73,6 +74,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
     if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Connected")) {
         l->is_up = true;
+        l->bus_seen |= l->is_bus;
         l->pause = RETRY_MIN;
         for (size_t i = 0; i < l->n_users; i++)
             l->users[i].events->up(l->bus, l->users[i].userdata);
@@ -109,7 +111,7 @@ static int choose_address(BusLink *l)
                            : strdup("unix:path=/run/dbus/system_bus_socket");
     if (!l->address)
         return -ENOMEM;
-    if (!dir || is_there(l->address))
+    if (!dir || l->bus_seen || is_there(l->address))
         return 0;
     _cleanup_free_ char *private = text_format("unix:path=%s/systemd/private", dir);
     if (!private)
@@ -185,7 +187,7 @@ bool bus_link_is_bus(const BusLink *l)
 bool bus_error_is_loss(const sd_bus_error *e)
 {
     return sd_bus_error_has_names(e, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_DISCONNECTED,
-                   SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER, SD_BUS_ERROR_TIMEOUT,
+                   SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER,
                    "org.freedesktop.DBus.Error.Spawn.ChildExited") ||
            sd_bus_error_get_errno(e) == ECONNRESET;
 }
