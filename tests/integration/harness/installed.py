@@ -125,6 +125,8 @@ class Installed(Gateway):
             s.connect(self.address)
             process.wait_for(lambda: processes_of(GATEWAY), "a connection starts the gateway", timeout)
             systemctl("start", GATEWAY)  # which it is already: waits until it has said READY=1
+            s.shutdown(socket.SHUT_WR)
+            s.recv(1)  # the gateway is rid of it: it counts as a connection no more
 
     def ends(self, whose="gateway"):
         try:
