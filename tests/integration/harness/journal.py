@@ -27,6 +27,7 @@ class Journal:
         self.lines, self.passed = [], set()
         self.identity = f"dynapm-test-{os.getpid()}-{uuid.uuid4().hex}"
         self._call("sd_journal_open", ctypes.byref(self.handle), LOCAL_ONLY)
+        self._call("sd_journal_get_fd", self.handle)  # from now on it looks out for new files, too: one is full some time
         for field in ("_SYSTEMD_UNIT", "UNIT"):
             for unit in units:
                 self._match(f"{field}={unit}")
