@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: ISC
+"""Requests mutated at random go through the gateway to a service that reads with a strict parser of somebody else's
+(python3-h11). Whatever the gateway makes of one: the service must be able to read all that reaches it, and must have
+seen exactly the requests that the client got an answer for. A request that one of them saw and the other did not is what
+smuggling is made of. DYNAPM_MUTANTS=1000000 runs as many."""
+
+import os
+import random
+import re
+import socket
+import threading
+
+import pytest
+from harness import Raw, Site
+
+h11 = pytest.importorskip("h11", reason="python3-h11 is not installed")
+
+MUTANTS = int(os.environ.get("DYNAPM_MUTANTS", "2500"))
+HOST = "Host: diff.localhost\r\n"
+
+SEEDS = [
+    "GET /a HTTP/1.1\r\n" + HOST + "X-A: b\r\n\r\n",
+    "POST /a HTTP/1.1\r\n" + HOST + "Content-Length: 5\r\n\r\nhello",
+    "POST /a HTTP/1.1\r\n" + HOST + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "POST /a HTTP/1.1\r\n" + HOST + "Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX-T: 1\r\n\r\n",
+    "PUT /a HTTP/1.1\r\n" + HOST + "Content-Length: 40\r\n\r\nGET /inner HTTP/1.1\r\nHost: diff.localhost",
+    "GET /a HTTP/1.1\r\n" + HOST + "Content-Length: 0\r\n\r\nGET /b HTTP/1.1\r\n" + HOST + "\r\n",
+    "POST /a HTTP/1.1\r\n" + HOST + "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nok",
+    "GET /a HTTP/1.1\r\n" + HOST + "Connection: keep-alive, X-A\r\nX-A: 1\r\nTE: trailers\r\n\r\n",
+    "GET http://diff.localhost/a HTTP/1.1\r\n" + HOST + "\r\n", "OPTIONS * HTTP/1.1\r\n" + HOST + "\r\n",
+    "GET /a HTTP/1.0\r\n" + HOST + "Connection: keep-alive\r\n\r\n",
+]
+PIECES = ["\r\n", "\n", "\r", " ", "\t", "\0", ":", ",", ";", "0", "5", "ffffffffffffffff", "-1", "+5", "0x5", "Content-Length: 5\r\n",
+          "Content-Length: 6\r\n", "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: identity\r\n", "Transfer-Encoding:\r\n",
+          "Transfer-Encoding : chunked\r\n", " Transfer-Encoding: chunked\r\n", "transfer-encoding: Chunked\r\n", "chunked",
+          "Connection: close\r\n", "Connection: Transfer-Encoding\r\n", "Connection: Content-Length\r\n", HOST, "\x0b", "\x0c", "\x85",
+          "HTTP/1.1", "HTTP/1.0", "GET /smuggled HTTP/1.1\r\n" + HOST + "\r\n", "0\r\n\r\n", "\r\n\r\n", "Upgrade: h2c\r\n", "\x7f", "\xff"]
+
+
+class Reader:
+    """The service. `seen` are the requests that it has read: method, target, body; `complaints` what it could not read."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = self.listener.getsockname()[1]
+        self.seen, self.complaints = [], []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, sock):
+        c = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+        received, request, body = b"", None, b""
+        with sock:
+            try:
+                while True:
+                    event = c.next_event()
+                    if c.they_are_waiting_for_100_continue:
+                        sock.sendall(c.send(h11.InformationalResponse(status_code=100, headers=[])))
+                    if event is h11.NEED_DATA:
+                        data = sock.recv(65536)
+                        received += data
+                        c.receive_data(data)
+                    elif isinstance(event, h11.Request):
+                        request, body = event, b""
+                    elif isinstance(event, h11.Data):
+                        body += bytes(event.data)
+                    elif isinstance(event, h11.EndOfMessage):
+                        self.seen.append((request.method, request.target, body))
+                        answer = b"%d%s" % (len(self.seen), b"last" if request.target == b"/last" else b"")
+                        head = h11.Response(status_code=200, headers=[("Content-Length", str(len(answer)))])
+                        out = c.send(head)
+                        if request.method != b"HEAD":
+                            out += c.send(h11.Data(data=answer))
+                        sock.sendall(out + c.send(h11.EndOfMessage()))
+                        c.start_next_cycle()
+                    else:
+                        return
+            except h11.RemoteProtocolError as e:
+                # The gateway gives up in the middle of a body when its client does; and it lets bytes beyond ASCII in a
+                # target pass, as browsers' users do type them. Neither is a misunderstanding.
+                line = re.search(rb"illegal request line: bytearray\(b'(.*)'\)", str(e).encode())
+                if "peer" not in str(e) and "incomplete" not in str(e) and not (line and b"\\x" in line[1]):
+                    self.complaints.append((str(e), received))
+            except (h11.LocalProtocolError, OSError):
+                pass
+
+
+def mutate(rng):
+    data = rng.choice(SEEDS)
+    if rng.random() < 0.3:
+        data += rng.choice(SEEDS)
+    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 5))):
+        at = rng.randrange(len(data) + 1)
+        kind = rng.random()
+        if kind < 0.5:
+            data = data[:at] + rng.choice(PIECES) + data[at:]
+        elif kind < 0.65:
+            data = data[:at] + data[at + rng.randrange(1, 6):]
+        elif kind < 0.8:
+            data = data[:at] + chr(rng.randrange(256)) + data[at + 1:]
+        else:  # a line of one is put into another
+            lines = rng.choice(SEEDS).split("\r\n")
+            marks = [i for i in range(len(data)) if data.startswith("\r\n", i)] or [0]
+            at = rng.choice(marks)
+            data = data[:at] + "\r\n" + rng.choice(lines) + data[at:]
+    return data.encode("latin-1")
+
+
+def answers(data):
+    """The numbers that the service gave in its answers, in their order; what the gateway itself has answered is left out."""
+    found = []
+    while True:
+        head, sep, rest = data.partition(b"\r\n\r\n")
+        if not sep or not head.startswith(b"HTTP/1.1 "):
+            return found
+        status = int(head[9:12])
+        if status < 200:
+            data = rest
+            continue
+        fields = dict(f.split(b": ", 1) for f in head.split(b"\r\n")[1:])
+        n = int(fields.get(b"Content-Length", b"0"))
+        if status == 200:
+            number = rest[:n].removesuffix(b"last")
+            if not number.isdigit():  # of a HEAD, which has no body
+                n = 0
+            found.append(int(number) if n else found[-1] + 1 if found else 0)
+        data = rest[n:]
+
+
+def ask(address, data):
+    """(what was answered, whether that is all there will be). A mutant may well be the beginning of a request whose rest
+    never comes: then it ends when the client does."""
+    last = b"GET /last HTTP/1.1\r\n" + HOST.encode() + b"\r\n"
+    received, whole = b"", True
+    with Raw(address) as c:
+        try:
+            c.send(data + last)
+            c.socket.settimeout(0.1)
+            while True:
+                try:
+                    more = c.socket.recv(65536)
+                except TimeoutError:
+                    if not whole:
+                        return received, False
+                    whole = False
+                    c.socket.shutdown(socket.SHUT_WR)
+                    continue
+                received += more
+                if not more or received.endswith(b"last"):
+                    return received, whole
+        except OSError:
+            return received, False
+
+
+def test_the_gateway_and_the_service_agree_on_what_is_a_request():
+    seed = int(os.environ.get("DYNAPM_SEED", "9112"))
+    rng = random.Random(seed)
+    site, reader = Site(), Reader()
+    try:
+        gw = site.gateway(files={"diff.json": {"host": "diff.localhost", "base": f"http://127.0.0.1:{reader.port}",
+                                               "proxyOnly": True}})
+        for i in range(MUTANTS):
+            data = mutate(rng)
+            before = len(reader.seen)
+            received, whole = ask(gw.address, data)
+            what = f"mutant {i} of {seed}: {data!r}"
+            assert not reader.complaints, f"{what}\n{reader.complaints}"
+            got, seen = answers(received), reader.seen[before:]
+            if got and got[0] == 0:  # a HEAD came first
+                got[0] = before + 1
+            assert got == list(range(before + 1, before + 1 + len(got))), what
+            assert len(got) == len(seen) if whole else len(got) <= len(seen), f"{what}: {received!r} for {seen}"
+            if b"/smuggled" not in data:
+                assert all(b"smuggled" not in target for _, target, _ in seen), what
+        assert len(reader.seen) > MUTANTS // 10, "most were refused: the mutations are too wild to show anything"
+    finally:
+        reader.listener.close()
+        site.finish()
