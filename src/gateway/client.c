@@ -120,13 +120,14 @@ static void clients_add(Clients *cs, Client *c)
     cs->on_change(cs->change_userdata);
     Client **b = bucket_of(cs, c->address);
     c->same_hash = *b;
+    c->hash_place = b;
+    if (c->same_hash)
+        c->same_hash->hash_place = &c->same_hash;
     *b = c;
 }
 
 static void clients_remove(Clients *cs, Client *c)
 {
-    Client **b = bucket_of(cs, c->address);
-
     if (c->prev)
         c->prev->next = c->next;
     else
@@ -135,9 +136,10 @@ static void clients_remove(Clients *cs, Client *c)
         c->next->prev = c->prev;
     cs->n--;
     cs->on_change(cs->change_userdata);
-    while (*b != c)
-        b = &(*b)->same_hash;
-    *b = c->same_hash;
+    /* Behind a proxy thousands have one address: none is to be looked for. */
+    *c->hash_place = c->same_hash;
+    if (c->same_hash)
+        c->same_hash->hash_place = c->hash_place;
 }
 
 /* Has the library read once more. It takes a short read for a drained socket, which an end that came along

@@ -32,6 +32,7 @@ struct Client {
     Deadline deadline;      /* for a head, or for the next request */
     Client *prev, *next;
     Client *same_hash;   /* in Clients.by_address */
+    Client **hash_place; /* what points to it there */
     int fd;              /* libmicrohttpd's, which closes it, or the tunnel's */
     uint32_t listener;   /* index in the route image, or LISTENER_MAIN */
     bool gone;           /* its end of the connection is closed */
