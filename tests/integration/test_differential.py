@@ -177,8 +177,6 @@ def test_the_gateway_and_the_service_agree_on_what_is_a_request():
                 got[0] = before + 1
             assert got == list(range(before + 1, before + 1 + len(got))), what
             assert len(got) == len(seen) if whole else len(got) <= len(seen), f"{what}: {received!r} for {seen}"
-            if b"/smuggled" not in data:
-                assert all(b"smuggled" not in target for _, target, _ in seen), what
         assert len(reader.seen) > MUTANTS // 10, "most were refused: the mutations are too wild to show anything"
     finally:
         reader.listener.close()
