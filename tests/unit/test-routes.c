@@ -352,6 +352,8 @@ static void an_image_cannot_be_changed_any_more(void **state)
     assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), -1);
 }
 
+#define NOWHERE SIZE_MAX
+
 /* Copies an image with `change` at `at`, sealed with `seals`. */
 static int copy_image(int fd, size_t len, size_t at, uint32_t change, int seals)
 {
@@ -360,7 +362,7 @@ static int copy_image(int fd, size_t len, size_t at, uint32_t change, int seals)
     len = MIN(len, (size_t) st.st_size);
     char *buf = malloc(len);
     assert_int_equal(pread(fd, buf, len, 0), len);
-    if (at + sizeof change <= len)
+    if (at != NOWHERE && at + sizeof change <= len)
         memcpy(buf + at, &change, sizeof change);
     int copy = memfd_create("copy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     assert_int_equal(pwrite(copy, buf, len, 0), len);
@@ -380,17 +382,17 @@ static void a_foreign_or_broken_image_is_refused(void **state)
 
     assert_int_equal(fstat(fd, &st), 0);
     size_t size = (size_t) st.st_size;
-    _cleanup_close_ int same = copy_image(fd, size, SIZE_MAX - 8, 0, all);
+    _cleanup_close_ int same = copy_image(fd, size, NOWHERE, 0, all);
     assert_int_equal(route_image_map(same, &i), 0);
     i = route_image_unref(i);
 
     static const int missing[] = {F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE};
     for (size_t k = 0; k < ELEMENTSOF(missing); k++) {
-        _cleanup_close_ int copy = copy_image(fd, size, SIZE_MAX - 8, 0, all & ~missing[k]);
+        _cleanup_close_ int copy = copy_image(fd, size, NOWHERE, 0, all & ~missing[k]);
         assert_int_equal(route_image_map(copy, &i), -EINVAL);
     }
     for (size_t len = 0; len < size; len += 7) {
-        _cleanup_close_ int copy = copy_image(fd, len, SIZE_MAX - 8, 0, all);
+        _cleanup_close_ int copy = copy_image(fd, len, NOWHERE, 0, all);
         assert_int_equal(route_image_map(copy, &i), -EINVAL);
     }
     _cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
