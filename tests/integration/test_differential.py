@@ -4,6 +4,7 @@
 seen exactly the requests that the client got an answer for. A request that one of them saw and the other did not is what
 smuggling is made of. DYNAPM_MUTANTS=1000000 runs as many."""
 
+import collections
 import os
 import random
 import re
@@ -11,7 +12,7 @@ import socket
 import threading
 
 import pytest
-from harness import Raw, Site
+from harness import Site
 
 h11 = pytest.importorskip("h11", reason="python3-h11 is not installed")
 
@@ -38,12 +39,13 @@ PIECES = ["\r\n", "\n", "\r", " ", "\t", "\0", ":", ",", ";", "0", "5", "fffffff
 
 
 class Reader:
-    """The service. `seen` are the requests that it has read: method, target, body; `complaints` what it could not read."""
+    """The service. `seen` are the requests that it has read, by the address of their client, as the gateway tells it:
+    method, target, body; `complaints` what it could not read."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self.listener.getsockname()[1]
-        self.seen, self.complaints = [], []
+        self.seen, self.complaints = collections.defaultdict(list), []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -72,8 +74,9 @@ class Reader:
                     elif isinstance(event, h11.Data):
                         body += bytes(event.data)
                     elif isinstance(event, h11.EndOfMessage):
-                        self.seen.append((request.method, request.target, body))
-                        answer = b"%d%s" % (len(self.seen), b"last" if request.target == b"/last" else b"")
+                        seen = self.seen[dict(request.headers)[b"x-forwarded-for"].decode()]
+                        seen.append((request.method, request.target, body))
+                        answer = b"%d%s" % (len(seen), b"last" if request.target == b"/last" else b"")
                         head = h11.Response(status_code=200, headers=[("Content-Length", str(len(answer)))])
                         out = c.send(head)
                         if request.method != b"HEAD":
@@ -114,7 +117,8 @@ def mutate(rng):
 
 
 def answers(data):
-    """The numbers that the service gave in its answers, in their order; what the gateway itself has answered is left out."""
+    """The numbers that the service gave in its answers, in their order; what the gateway itself has answered is left out.
+    The answer to a HEAD has none: it counts as the next."""
     found = []
     while True:
         head, sep, rest = data.partition(b"\r\n\r\n")
@@ -128,29 +132,29 @@ def answers(data):
         n = int(fields.get(b"Content-Length", b"0"))
         if status == 200:
             number = rest[:n].removesuffix(b"last")
-            if not number.isdigit():  # of a HEAD, which has no body
+            if not number.isdigit():
                 n = 0
-            found.append(int(number) if n else found[-1] + 1 if found else 0)
+            found.append(int(number) if n else len(found) + 1)
         data = rest[n:]
 
 
-def ask(address, data):
+def ask(address, source, data):
     """(what was answered, whether that is all there will be). A mutant may well be the beginning of a request whose rest
     never comes: then it ends when the client does."""
     last = b"GET /last HTTP/1.1\r\n" + HOST.encode() + b"\r\n"
     received, whole = b"", True
-    with Raw(address) as c:
+    with socket.create_connection(address, source_address=(source, 0)) as c:
         try:
-            c.send(data + last)
-            c.socket.settimeout(0.1)
+            c.sendall(data + last)
+            c.settimeout(0.1)
             while True:
                 try:
-                    more = c.socket.recv(65536)
+                    more = c.recv(65536)
                 except TimeoutError:
                     if not whole:
                         return received, False
                     whole = False
-                    c.socket.shutdown(socket.SHUT_WR)
+                    c.shutdown(socket.SHUT_WR)
                     continue
                 received += more
                 if not more or received.endswith(b"last"):
@@ -161,23 +165,23 @@ def ask(address, data):
 
 def test_the_gateway_and_the_service_agree_on_what_is_a_request():
     seed = int(os.environ.get("DYNAPM_SEED", "9112"))
-    rng = random.Random(seed)
+    rng, n_seen = random.Random(seed), 0
     site, reader = Site(), Reader()
     try:
         gw = site.gateway(files={"diff.json": {"host": "diff.localhost", "base": f"http://127.0.0.1:{reader.port}",
                                                "proxyOnly": True}})
         for i in range(MUTANTS):
             data = mutate(rng)
-            before = len(reader.seen)
-            received, whole = ask(gw.address, data)
+            source = f"127.{1 + i // 62500 % 250}.{i // 250 % 250}.{1 + i % 250}"
+            reader.seen.pop(source, None)
+            received, whole = ask(gw.address, source, data)
             what = f"mutant {i} of {seed}: {data!r}"
             assert not reader.complaints, f"{what}\n{reader.complaints}"
-            got, seen = answers(received), reader.seen[before:]
-            if got and got[0] == 0:  # a HEAD came first
-                got[0] = before + 1
-            assert got == list(range(before + 1, before + 1 + len(got))), what
+            got, seen = answers(received), list(reader.seen[source])
+            n_seen += len(seen)
+            assert got == list(range(1, 1 + len(got))), what
             assert len(got) == len(seen) if whole else len(got) <= len(seen), f"{what}: {received!r} for {seen}"
-        assert len(reader.seen) > MUTANTS // 10, "most were refused: the mutations are too wild to show anything"
+        assert n_seen > MUTANTS // 10, "most were refused: the mutations are too wild to show anything"
     finally:
         reader.listener.close()
         site.finish()
