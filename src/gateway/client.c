@@ -43,6 +43,10 @@ static void on_idle_expired(Deadline *d)
     Client *c = container_of(d, Client, deadline);
     char byte;
 
+    if (c->preamble) { /* what it has sent of its header stays in the socket, and is no request */
+        client_drop(c);
+        return;
+    }
     if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
         deadline_set(&c->deadline, &c->proxy->clients.heads);
     else
