@@ -108,7 +108,8 @@ static int build_values(JsonText *t, size_t len, JsonError *ret_error)
     struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
     if (!tokener)
         return -ENOMEM;
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    /* Not JSON_TOKENER_STRICT: the scan has been stricter, and with it json-c 0.18 takes any character beyond
+     * ASCII for a control character. */
     t->root = json_tokener_parse_ex(tokener, t->text, (int) len);
 
     enum json_tokener_error error = json_tokener_get_error(tokener);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "build-config.h"
+#include "gateway/server.h"
 #include "gateway/supervisor.h"
 #include "util/log.h"
 
@@ -133,7 +134,7 @@ static int parse_argv(int argc, char **argv)
             help();
             return 0;
         case ARG_VERSION:
-            puts("dynapm " DYNAPM_VERSION);
+            printf("dynapm %s (libmicrohttpd %s)\n", DYNAPM_VERSION, server_library_version());
             return 0;
         case ARG_LISTEN:
             r = parse_listen(optarg) < 0 ? -EINVAL : 1;

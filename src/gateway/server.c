@@ -51,6 +51,7 @@ struct Server {
     size_t n_halls;
     Hall *kicked; /* all with `kicked` that do not run, and maybe some that have been run since */
     uint32_t max_head;
+    int strict; /* see head_audit_self_test() */
 };
 
 static void hall_run(Hall *h)
@@ -176,6 +177,10 @@ static Hall *hall_free(Hall *h)
     return mfree(h);
 }
 
+/* MHD_USE_NO_THREAD_SAFETY of 0.9.77 and later, which older headers do not have and older libraries ignore:
+ * without it, a connection that is added would be looked at only later. */
+#define NO_THREAD_SAFETY (1U << 19)
+
 static int hall_new(Server *s, Hall **ret)
 {
     Hall *h = new0(Hall, 1);
@@ -185,12 +190,14 @@ static int hall_new(Server *s, Hall **ret)
     /* Suspending without MHD_USE_ITC: nobody resumes from another thread. */
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
                                          (MHD_ALLOW_SUSPEND_RESUME & ~MHD_USE_ITC) | MHD_ALLOW_UPGRADE |
-                                         MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_TURBO | MHD_USE_ERROR_LOG,
+                                         MHD_USE_SUPPRESS_DATE_NO_CLOCK | MHD_USE_TURBO | MHD_USE_ERROR_LOG |
+                                         NO_THREAD_SAFETY,
             0, NULL, NULL, on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, h, MHD_OPTION_URI_LOG_CALLBACK,
             on_uri, h, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, h, MHD_OPTION_NOTIFY_COMPLETED,
             on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
             MHD_OPTION_CONNECTION_MEMORY_LIMIT, server_pool_size(s), MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
-            (size_t) 4096, MHD_OPTION_CONNECTION_LIMIT, 1000000U, MHD_OPTION_END);
+            (size_t) 4096, MHD_OPTION_CONNECTION_LIMIT, 1000000U, MHD_OPTION_STRICT_FOR_CLIENT, s->strict,
+            MHD_OPTION_END);
     if (!h->daemon) {
         hall_free(h);
         return -EIO;
@@ -237,7 +244,9 @@ static Hall *hall_with_room(Server *s)
 
 int server_new(Proxy *p, uint32_t max_head, Server **ret)
 {
-    int r = head_audit_self_test();
+    int strict;
+
+    int r = head_audit_self_test(&strict);
     if (r < 0)
         return log_error_errno(r,
                 "This libmicrohttpd (%s) does not receive and keep requests in the form that their audit "
@@ -250,6 +259,7 @@ int server_new(Proxy *p, uint32_t max_head, Server **ret)
         return log_oom();
     s->proxy = p;
     s->max_head = max_head;
+    s->strict = strict;
     r = add_hall(s);
     if (r < 0) {
         server_free(s);
@@ -323,9 +333,16 @@ void server_run_if_kicked(Server *s)
     }
 }
 
+const char *server_library_version(void)
+{
+    return MHD_get_version();
+}
+
+/* Half of it is for a head. libmicrohttpd 1.0, the strict one, moves what it has received behind a head,
+ * where the tap looks for it, if it has less room left there than its MHD_BUF_INC_SIZE. */
 size_t server_pool_size(const Server *s)
 {
-    return 2 * (size_t) s->max_head;
+    return 2 * ((size_t) s->max_head + (s->strict ? 1536 : 0));
 }
 
 uint32_t server_max_head(const Server *s)

@@ -21,6 +21,9 @@ struct MHD_Connection;
 int server_new(struct Proxy *p, uint32_t max_head, Server **ret);
 Server *server_free(Server *s);
 
+/* The library's version as we run with it, "0.9.75"; static. */
+const char *server_library_version(void);
+
 /* Bytes of a connection's memory, which request and response heads share. */
 size_t server_pool_size(const Server *s);
 uint32_t server_max_head(const Server *s);

@@ -5,6 +5,7 @@ import pytest
 
 import hostile_runner as runner
 import hostile_table as table
+from harness.gateway import library_version
 
 WAYS = pytest.mark.parametrize("piece", [None, 1], ids=["whole", "byte by byte"])
 
@@ -43,5 +44,7 @@ def test_a_bad_body_never_arrives_as_a_whole_one(address, recorder, case, piece)
 @WAYS
 @cases(table.GOOD)
 def test_what_is_unusual_but_right_arrives_as_it_was_sent(address, recorder, case, piece):
+    if case.extended and library_version() >= (1, 0, 0):
+        pytest.skip("libmicrohttpd 1.0 refuses chunk extensions")
     _, complaints = runner.judge_good(address, recorder, case, piece)
     assert not complaints

@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 from harness import Raw, free_port, process, wait_for
+from harness.gateway import library_version
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 GET = b"GET / HTTP/1.1\r\nHost: echo.localhost\r\n\r\n"
@@ -67,7 +68,10 @@ def test_every_request_of_a_connection_has_the_same_client(site):
         c.send(GET)
         assert values(json.loads(c.reply().body)["fields"], "X-Forwarded-For") == "203.0.113.7"
         c.send(v1("6.6.6.6") + GET)  # only the beginning of a connection is one
-        assert c.reply().status == 400
+        if library_version() >= (1, 0, 0):  # says nothing to a line that does not look like a request
+            assert c.read_all() == b""
+        else:
+            assert c.reply().status == 400
 
 
 def test_a_header_may_come_in_pieces(site):

@@ -48,6 +48,14 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
     return MHD_NO;
 }
 
+/* What the library has to be told, as the self-test has found out. */
+static int strict;
+
+static int find_strictness(void **state)
+{
+    return head_audit_self_test(&strict);
+}
+
 static Seen feed(const char *head, size_t len, size_t step)
 {
     Seen s = {};
@@ -57,7 +65,8 @@ static Seen feed(const char *head, size_t len, size_t step)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
     struct MHD_Daemon *d = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
             on_access, &s, MHD_OPTION_UNESCAPE_CALLBACK, raw, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_uri, &s,
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 131072, MHD_OPTION_END);
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 131072, MHD_OPTION_STRICT_FOR_CLIENT, strict,
+            MHD_OPTION_END);
     assert_non_null(d);
     assert_int_equal(MHD_add_connection(d, pair[0], (struct sockaddr *) &address, sizeof address), MHD_YES);
     for (size_t at = 0; at < len; at += step) {
@@ -155,18 +164,12 @@ static void too_many_fields_are_told_apart(void **state)
     assert_int_equal(s.result, AUDIT_TOO_MANY);
 }
 
-static void the_self_test_agrees(void **state)
-{
-    assert_int_equal(head_audit_self_test(), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(good_heads_pass),
             cmocka_unit_test(bad_heads_do_not),
             cmocka_unit_test(too_many_fields_are_told_apart),
-            cmocka_unit_test(the_self_test_agrees),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, find_strictness, NULL);
 }

@@ -27,6 +27,12 @@ def sanitized():
     return b"__asan_init" in PROGRAM.read_bytes()
 
 
+def library_version():
+    """Of the libmicrohttpd that it runs with: (0, 9, 75)."""
+    text = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+    return tuple(int(n) for n in re.search(r"libmicrohttpd (\d+)\.(\d+)\.(\d+)", text).groups())
+
+
 class Line:
     def __init__(self, text, at=None):
         self.at = at or time.monotonic()
