@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The program dynapm-manager by itself, asked through its socket by a gateway of our own making."""
 
+import fcntl
 import json
 import os
 import re
@@ -280,7 +281,7 @@ def test_it_listens_on_the_socket_that_is_passed(manager):
     with socket.socket(socket.AF_UNIX) as s:
         s.bind(str(path))
         s.listen()
-        fd = os.dup2(s.fileno(), 100, inheritable=True)
+        fd = fcntl.fcntl(s, fcntl.F_DUPFD, 100)
         manager.start(prefix=["/bin/bash", "-c", f'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&{fd} {fd}<&-', "bash"],
                       pass_fds=[fd])
         os.close(fd)
@@ -294,7 +295,7 @@ def test_it_listens_on_the_socket_that_is_passed(manager):
 
 def test_what_is_passed_must_be_a_listening_unix_socket(manager):
     with open("/dev/null", "rb") as f:
-        fd = os.dup2(f.fileno(), 100, inheritable=True)
+        fd = fcntl.fcntl(f, fcntl.F_DUPFD, 100)
         manager.start(prefix=["/bin/bash", "-c", f'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@" 3<&{fd} {fd}<&-', "bash"],
                       pass_fds=[fd], wait=False)
         os.close(fd)
