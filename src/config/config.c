@@ -51,10 +51,33 @@ void health_check_config_done(HealthCheckConfig *h)
     free(h->command);
 }
 
-ServiceConfig *service_config_free(ServiceConfig *s)
+ServiceConfig *service_config_new(void)
+{
+    ServiceConfig *s = new0(ServiceConfig, 1);
+    if (s)
+        s->n_ref = 1;
+    return s;
+}
+
+ServiceConfig *service_config_ref(ServiceConfig *s)
+{
+    assert(s->n_ref > 0);
+    s->n_ref++;
+    return s;
+}
+
+ServiceConfig *service_config_unref(ServiceConfig *s)
 {
     if (!s)
         return NULL;
+    assert(s->n_ref > 0);
+    if (--s->n_ref > 0)
+        return NULL;
+    if (s->origin) {
+        service_config_unref(s->origin);
+        free(s->routes);
+        return mfree(s);
+    }
     free(s->name);
     free(s->file);
     strv_free(s->exec);
@@ -115,7 +138,7 @@ Config *config_unref(Config *c)
     if (--c->n_ref > 0)
         return NULL;
     for (size_t i = 0; i < c->n_services; i++)
-        service_config_free(c->services[i]);
+        service_config_unref(c->services[i]);
     free(c->services);
     for (size_t i = 0; i < c->n_problems; i++) {
         free(c->problems[i].file);
@@ -123,10 +146,18 @@ Config *config_unref(Config *c)
         free(c->problems[i].message);
     }
     free(c->problems);
-    free(c->global.listen);
-    free(c->global.trusted_proxies);
-    claims_done(&config_draft(c)->claims);
-    free(config_draft(c));
+    ConfigDraft *d = config_draft(c);
+    if (d->settings_owner)
+        config_unref(d->settings_owner);
+    else {
+        free(c->global.listen);
+        free(c->global.trusted_proxies);
+    }
+    for (size_t i = 0; i < d->n_settings_files; i++)
+        free(d->settings_files[i].file);
+    free(d->settings_files);
+    claims_done(&d->claims);
+    free(d);
     return NULL;
 }
 
@@ -146,10 +177,24 @@ int config_add_service(Config *config, ServiceConfig *service)
 {
     int r = array_grow((void **) &config->services, config->n_services, sizeof *config->services);
     if (r < 0) {
-        service_config_free(service);
+        service_config_unref(service);
         return r;
     }
     config->services[config->n_services++] = service;
+    return 0;
+}
+
+int config_add_settings_file(Config *config, const char *file, SettingsFile **ret)
+{
+    ConfigDraft *d = config_draft(config);
+    char *copy = strdup(file);
+
+    if (!copy || array_grow((void **) &d->settings_files, d->n_settings_files, sizeof(SettingsFile)) < 0) {
+        free(copy);
+        return -ENOMEM;
+    }
+    *ret = &d->settings_files[d->n_settings_files++];
+    **ret = (SettingsFile){.file = copy};
     return 0;
 }
 

@@ -3,7 +3,10 @@
 
 /* The configuration as everything else sees it: immutable, validated, reference-counted. Built by
  * config_load(), which reports what it refuses as ConfigProblems and never logs. Strings are UTF-8; hosts are
- * lower case. */
+ * lower case.
+ *
+ * A service's definition has references of its own: it is passed on from one Config to the next as long as
+ * nothing of it changes, so that who holds one knows by its address that it is still the same. */
 
 #include "util/address.h"
 #include "util/string-table.h"
@@ -74,8 +77,10 @@ typedef struct UnitLimit {
 } UnitLimit;
 
 typedef struct ServiceConfig {
-    char *name; /* [A-Za-z0-9._-]{1,64} */
-    char *file; /* where it was defined, for people */
+    unsigned n_ref;
+    struct ServiceConfig *origin; /* NULL, or whose strings these are: a copy without some of its routes */
+    char *name;                   /* [A-Za-z0-9._-]{1,64} */
+    char *file;                   /* where it was defined, for people */
     ServiceKind kind;
     char **exec;                                        /* SERVICE_EXEC: NULL-terminated argv */
     char *start_command, *stop_command, *check_command; /* SERVICE_COMMANDS; stop and check may be NULL */
@@ -151,7 +156,8 @@ typedef struct Config {
 
 typedef struct ConfigPaths {
     const char *const *dirs; /* NULL-terminated; the first wins over a later one with the same file name */
-    const char *global;      /* the file of global settings, may be missing; NULL = none */
+    const char *global;      /* the file of global settings; NULL = none */
+    bool global_required;    /* that one may not be missing */
     bool check_permissions;  /* refuse files that others than their owner may write (when the manager is root)
                               */
 } ConfigPaths;
@@ -159,6 +165,13 @@ typedef struct ConfigPaths {
 /* Reads everything below `paths`. Refused services are left out and described in `problems`; only memory and
  * the like fail the whole. Returns 0 or -errno; the caller unrefs *ret. */
 int config_load(const ConfigPaths *paths, Config **ret);
+
+/* The same for whoever has an earlier one of the same paths (NULL: has none). A definition that says what it
+ * said there is that one. What cannot be read, or was refused, stays as it was there: the services of a file,
+ * but for those that it does define; those of all files in a folder; all settings of dynapm itself, where the
+ * file with a mistake in them has had, or is the place for, any. A service that stays so is without those
+ * routes that others have claimed meanwhile. What is not there any more is gone. */
+int config_reload(const ConfigPaths *paths, Config *before, Config **ret);
 
 /* Parses one file's text (not NUL-terminated necessarily) as config_load() would, adding to `config`: the
  * fuzzer's and the tests' way in. `file` is used for names and problems. Returns 0 or -ENOMEM. */
@@ -168,6 +181,15 @@ Config *config_new(void); /* empty, with the defaults of GlobalConfig; NULL when
 Config *config_ref(Config *c);
 Config *config_unref(Config *c);
 DEFINE_CLEANUP(Config *, config_unref)
+
+ServiceConfig *service_config_ref(ServiceConfig *s);
+ServiceConfig *service_config_unref(ServiceConfig *s);
+DEFINE_CLEANUP(ServiceConfig *, service_config_unref)
+
+/* Do they say the same? */
+bool service_config_equal(const ServiceConfig *a, const ServiceConfig *b) _pure_;
+/* Is the service started, found ready and stopped in the same way? */
+bool service_config_runs_alike(const ServiceConfig *a, const ServiceConfig *b) _pure_;
 
 /* "FILE:LINE:COLUMN: PATH: MESSAGE", fresh memory that the caller frees; NULL when out of memory. */
 char *config_problem_format(const ConfigProblem *p);

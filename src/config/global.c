@@ -12,6 +12,7 @@
 /* What has to wait until the whole object is known. */
 typedef struct GlobalDraft {
     ConfigDraft *config;
+    SettingsFile *file;
     Value host, port, services, trusted_proxies;
 } GlobalDraft;
 
@@ -161,7 +162,8 @@ static void set_port(SocketAddress *a, uint16_t port)
     *(a->sa.sa_family == AF_INET ? &a->in.sin_port : &a->in6.sin6_port) = htons(port);
 }
 
-static int add_listener(Reader *r, const Value *where, const char *key, const SocketAddress *a)
+static int add_listener(
+        Reader *r, const GlobalDraft *d, const Value *where, const char *key, const SocketAddress *a)
 {
     GlobalConfig *g = &r->config->global;
     Claims *claims = &config_draft(r->config)->claims;
@@ -181,7 +183,7 @@ static int add_listener(Reader *r, const Value *where, const char *key, const So
     if (k < 0)
         return k;
     g->listen[g->n_listen++] = *a;
-    return claims_add_own_listener(claims, a, r->file);
+    return claims_add_own_listener(claims, a, d->file->file);
 }
 
 /* DynaPM's host and port, either of which has a default. *ret is the address for ports of services, right
@@ -204,8 +206,8 @@ static int read_listen(Reader *r, const Value *root, const GlobalDraft *d, Socke
     if (!value_given(&d->host) && !value_given(&d->port) && !value_given(&d->services))
         return 0;
     if (value_given(&d->port))
-        return add_listener(r, &d->port, NULL, ret);
-    return add_listener(r, root, "port", ret);
+        return add_listener(r, d, &d->port, NULL, ret);
+    return add_listener(r, d, root, "port", ret);
 }
 
 static int read_settings(Reader *r, const Value *root, GlobalDraft *d, SocketAddress *ret_listen)
@@ -213,6 +215,9 @@ static int read_settings(Reader *r, const Value *root, GlobalDraft *d, SocketAdd
     bool *said = (bool *) &d->config->said[offsetof(GlobalConfig, trusted_proxies)];
     int all = 0, k;
 
+    k = config_add_settings_file(r->config, r->file, &d->file);
+    if (k < 0)
+        return k;
     k = read_object(r, root, global_keys, d);
     if (is_fatal(&all, k))
         return k;
@@ -225,6 +230,7 @@ static int read_settings(Reader *r, const Value *root, GlobalDraft *d, SocketAdd
             return k;
         *said = k == 0;
     }
+    d->file->good = all == 0;
     return all;
 }
 

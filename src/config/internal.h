@@ -14,12 +14,22 @@
 #define LISTEN_DEFAULT_HOST "127.0.0.1"
 #define LISTEN_DEFAULT_PORT 3000
 
+/* A file that has settings of dynapm itself. */
+typedef struct SettingsFile {
+    char *file;
+    bool good; /* none of them was refused */
+} SettingsFile;
+
 /* Every Config is the first part of one of these. */
 typedef struct ConfigDraft {
     Config config;
     Claims claims;                      /* what the services so far answer to; gone once it is loaded */
     uint8_t said[sizeof(GlobalConfig)]; /* by offset: settings that an earlier file has made */
     bool listen_said;                   /* by the file of global settings, which then has the only word */
+    SettingsFile *settings_files;
+    size_t n_settings_files;
+    size_t next_kept;       /* where config_keep_file() is likely to find the next one */
+    Config *settings_owner; /* NULL, or whose GlobalConfig this is a copy of, arrays included */
 } ConfigDraft;
 
 static inline ConfigDraft *config_draft(Config *c)
@@ -47,8 +57,22 @@ int config_add_problem(
 /* Takes ownership of `service`, also on failure. */
 int config_add_service(Config *config, ServiceConfig *service);
 
-ServiceConfig *service_config_free(ServiceConfig *s);
-DEFINE_CLEANUP(ServiceConfig *, service_config_free)
+ServiceConfig *service_config_new(void); /* empty; NULL when out of memory */
+
+/* Remembers that a file has settings. Returns 0 or -ENOMEM; *ret is good until the next one is added, its
+ * name as long as the configuration. */
+int config_add_settings_file(Config *config, const char *file, SettingsFile **ret);
+
+/* keep.c: what stays from an earlier configuration. */
+
+/* Its services of that file, but for those that are defined by now. */
+int config_keep_file(Config *config, const Config *before, const char *file);
+/* Its settings: nothing that is read from now on changes them. */
+int config_keep_settings(Config *config, Config *before);
+/* Had the file settings there? */
+bool config_has_settings_of(const Config *config, const char *file) _pure_;
+/* Takes its definitions instead of those that say the same. */
+int config_share_unchanged(Config *config, const Config *before);
 
 void endpoint_done(Endpoint *e);
 void route_config_done(RouteConfig *r);

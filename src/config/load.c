@@ -20,7 +20,7 @@
 typedef struct Folder {
     const char *path; /* as it was given */
     char *absolute;
-    int fd;
+    int fd; /* < 0: it cannot be read, its files stay as they were */
 } Folder;
 
 /* A file by its name, and the folder that it is in. */
@@ -31,6 +31,8 @@ typedef struct DropIn {
 
 typedef struct Loader {
     Config *config;
+    Config *before;     /* NULL: there is none */
+    bool settings_lost; /* some of that one's settings cannot be read any more */
     bool check_permissions;
     Folder *folders;
     size_t n_folders;
@@ -127,12 +129,72 @@ static int load_file(
     return config_parse_file(l->config, kind, path, folder, text, len);
 }
 
+/* Something in that file cannot be used: what it has said before holds. */
+static int keep_file(Loader *l, const char *path, ConfigFileKind kind)
+{
+    const ConfigDraft *d = config_draft(l->config);
+    bool good = false;
+
+    if (!l->before)
+        return 0;
+    for (size_t i = 0; i < d->n_settings_files; i++)
+        good |= d->settings_files[i].good && streq(d->settings_files[i].file, path);
+    l->settings_lost |= !good && (kind == CONFIG_FILE_GLOBAL || config_has_settings_of(l->before, path));
+    return config_keep_file(l->config, l->before, path);
+}
+
 /* ── folders ── */
 
 static bool is_drop_in(const char *name)
 {
     size_t n = strlen(name);
     return name[0] != '.' && n > STRLEN(".json") && streq(name + n - STRLEN(".json"), ".json");
+}
+
+static int add_file(Loader *l, const char *name, size_t folder)
+{
+    char *copy = strdup(name);
+
+    if (!copy || array_grow((void **) &l->files, l->n_files, sizeof *l->files) < 0) {
+        free(copy);
+        return -ENOMEM;
+    }
+    l->files[l->n_files++] = (DropIn){.name = copy, .folder = folder};
+    return 0;
+}
+
+/* Adds a file of before, if it was in that folder. */
+static int remember_file(Loader *l, const char *file, size_t folder)
+{
+    const char *path = l->folders[folder].path, *name = startswith(file, path);
+    size_t n = strlen(path);
+
+    if (!name || n == 0 || (path[n - 1] != '/' && *name++ != '/') || strchr(name, '/'))
+        return 0;
+    return add_file(l, name, folder);
+}
+
+/* What is in it now cannot be known: files that were in it go on being files of it. */
+static int remember_folder(Loader *l, const char *path)
+{
+    const ConfigDraft *before = config_draft(l->before);
+    int r = 0;
+
+    if (array_grow((void **) &l->folders, l->n_folders, sizeof *l->folders) < 0)
+        return -ENOMEM;
+    size_t folder = l->n_folders++;
+    l->folders[folder] = (Folder){.path = path, .fd = -EBADF};
+    for (size_t i = 0; r == 0 && i < before->config.n_services; i++)
+        r = remember_file(l, before->config.services[i]->file, folder);
+    for (size_t i = 0; r == 0 && i < before->n_settings_files; i++)
+        r = remember_file(l, before->settings_files[i].file, folder);
+    return r;
+}
+
+static int unreadable_folder(Loader *l, const char *path, int error)
+{
+    int r = unreadable(l->config, path, error);
+    return r < 0 || !l->before ? r : remember_folder(l, path);
 }
 
 static int list_folder(Loader *l, size_t folder)
@@ -144,25 +206,21 @@ static int list_folder(Loader *l, size_t folder)
     if (!d) {
         r = -errno;
         fd_close(fd);
-        return r == -ENOMEM ? r : unreadable(l->config, l->folders[folder].path, -r);
+        return r == -ENOMEM ? r : unreadable_folder(l, l->folders[folder].path, -r);
     }
     for (;;) {
         errno = 0;
         struct dirent *e = readdir(d);
         if (!e) {
             if (errno != 0)
-                r = unreadable(l->config, l->folders[folder].path, errno);
+                r = unreadable_folder(l, l->folders[folder].path, errno);
             break;
         }
         if (!is_drop_in(e->d_name))
             continue;
-        char *name = strdup(e->d_name);
-        if (!name || array_grow((void **) &l->files, l->n_files, sizeof *l->files) < 0) {
-            free(name);
-            r = -ENOMEM;
+        r = add_file(l, e->d_name, folder);
+        if (r < 0)
             break;
-        }
-        l->files[l->n_files++] = (DropIn){.name = name, .folder = folder};
     }
     closedir(d);
     return r;
@@ -177,11 +235,13 @@ static int open_folder(Loader *l, const char *path)
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0 || fstat(fd, &st) < 0) {
-        int r = unreadable(l->config, path, errno);
+        int r = unreadable_folder(l, path, errno);
         return r < 0 ? r : 1;
     }
     if (l->check_permissions && is_writable_by_others(&st)) {
         int r = file_problem(l->config, path, permissions, st.st_mode & 07777);
+        if (r == 0 && l->before)
+            r = remember_folder(l, path);
         return r < 0 ? r : 1;
     }
     if (array_grow((void **) &l->folders, l->n_folders, sizeof *l->folders) < 0)
@@ -198,67 +258,122 @@ static int compare_files(const void *a, const void *b)
     return order != 0 ? order : (x->folder > y->folder) - (x->folder < y->folder);
 }
 
+/* One file, or what it was; `folder` as in load_file(). */
+static int load_or_keep(
+        Loader *l, int folder_fd, const char *name, const char *path, const char *folder, ConfigFileKind kind)
+{
+    size_t n_problems = l->config->n_problems;
+
+    int r = folder_fd == -EBADF ? 0 : load_file(l, folder_fd, name, path, folder, kind);
+    if (r == 0 && (folder_fd == -EBADF || l->config->n_problems > n_problems))
+        r = keep_file(l, path, kind);
+    return r;
+}
+
+static int load_drop_in(Loader *l, const DropIn *f)
+{
+    const Folder *folder = &l->folders[f->folder];
+    const char *slash = folder->path[strlen(folder->path) - 1] == '/' ? "" : "/";
+    _cleanup_free_ char *path = NULL;
+
+    if (asprintf(&path, "%s%s%s", folder->path, slash, f->name) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    return load_or_keep(l, folder->fd, f->name, path, folder->absolute, CONFIG_FILE_DROP_IN);
+}
+
 static int load_folders(Loader *l, const char *const *dirs)
 {
     bool any = false;
+    int r = 0;
 
     for (size_t i = 0; dirs && dirs[i]; i++) {
-        int r = open_folder(l, dirs[i]);
+        r = open_folder(l, dirs[i]);
         if (r < 0)
             return r;
         any |= r > 0;
     }
-    if (!any && dirs && dirs[0])
-        return unreadable(l->config, dirs[0], ENOENT);
+    if (!any && dirs && dirs[0]) {
+        r = unreadable(l->config, dirs[0], ENOENT);
+        for (size_t i = 0; r == 0 && l->before && dirs[i]; i++)
+            r = remember_folder(l, dirs[i]);
+        if (r < 0)
+            return r;
+    }
 
     if (l->n_files > 0)
         qsort(l->files, l->n_files, sizeof *l->files, compare_files);
     for (size_t i = 0; i < l->n_files; i++) {
-        const DropIn *f = &l->files[i];
-        const Folder *folder = &l->folders[f->folder];
-        _cleanup_free_ char *path = NULL;
-
-        if (i > 0 && streq(f->name, l->files[i - 1].name))
+        if (i > 0 && streq(l->files[i].name, l->files[i - 1].name))
             continue; /* an earlier folder has one of this name */
-        const char *slash = folder->path[strlen(folder->path) - 1] == '/' ? "" : "/";
-        if (asprintf(&path, "%s%s%s", folder->path, slash, f->name) < 0) {
-            path = NULL;
-            return -ENOMEM;
-        }
-        int r = load_file(l, folder->fd, f->name, path, folder->absolute, CONFIG_FILE_DROP_IN);
+        r = load_drop_in(l, &l->files[i]);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-static int load_global(Loader *l, const char *path)
+static int load_global(Loader *l, const char *path, bool required)
 {
     _cleanup_free_ char *absolute = realpath(path, NULL);
     char *slash = absolute ? strrchr(absolute, '/') : NULL;
 
     if (slash)
         slash[slash == absolute] = 0;
-    return load_file(l, AT_FDCWD, path, path, absolute, CONFIG_FILE_GLOBAL);
+    if (required && is_gone(AT_FDCWD, path)) {
+        int r = unreadable(l->config, path, ENOENT);
+        return r < 0 ? r : keep_file(l, path, CONFIG_FILE_GLOBAL);
+    }
+    return load_or_keep(l, AT_FDCWD, path, path, absolute, CONFIG_FILE_GLOBAL);
 }
 
-int config_load(const ConfigPaths *paths, Config **ret)
+/* `keep_settings`: those of `before` hold, whatever is read. */
+static int load(
+        const ConfigPaths *paths, Config *before, bool keep_settings, bool *ret_settings_lost, Config **ret)
 {
     _cleanup_(config_unrefp) Config *config = config_new();
-    _cleanup_(loader_done) Loader l = {.config = config, .check_permissions = paths->check_permissions};
+    _cleanup_(loader_done)
+            Loader l = {.config = config, .before = before, .check_permissions = paths->check_permissions};
     int r = 0;
 
     if (!config)
         return -ENOMEM;
-    if (paths->global)
-        r = load_global(&l, paths->global);
+    if (keep_settings)
+        r = config_keep_settings(config, before);
+    if (r == 0 && paths->global)
+        r = load_global(&l, paths->global, paths->global_required);
     if (r == 0)
         r = load_folders(&l, paths->dirs);
+    if (r == 0 && before)
+        r = config_share_unchanged(config, before);
     if (r < 0)
         return r;
     claims_done(&config_draft(config)->claims);
+    *ret_settings_lost = l.settings_lost;
     *ret = TAKE_PTR(config);
     return 0;
+}
+
+int config_reload(const ConfigPaths *paths, Config *before, Config **ret)
+{
+    _cleanup_(config_unrefp) Config *config = NULL;
+    bool lost;
+
+    int r = load(paths, before, false, &lost, &config);
+    if (r == 0 && lost) {
+        config = config_unref(config);
+        r = load(paths, before, true, &lost, &config);
+    }
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(config);
+    return 0;
+}
+
+int config_load(const ConfigPaths *paths, Config **ret)
+{
+    return config_reload(paths, NULL, ret);
 }
 
 /* ── where things are by default ── */

@@ -261,7 +261,7 @@ static int build(Reader *r, const ServiceDraft *d, const ServicePlace *place, Ro
 
 int service_read(Reader *r, const Value *v, const ServicePlace *place)
 {
-    _cleanup_(service_config_freep) ServiceConfig *service = new0(ServiceConfig, 1);
+    _cleanup_(service_config_unrefp) ServiceConfig *service = service_config_new();
     _cleanup_(route_drafts_done) RouteDrafts routes = {};
     _cleanup_(endpoint_done) Endpoint base = {};
     ServiceDraft d = {

@@ -178,7 +178,8 @@ static int parse_argv(int argc, char **argv)
     return check_usage(argc, argv);
 }
 
-/* Who names folders of services means just those: the machine's global settings are then not read either. */
+/* Who names folders of services means just those: the machine's global settings are then not read either. The
+ * usual file of these may be missing; one that somebody has named may not. */
 static ConfigPaths config_paths(void)
 {
     bool own = arg_n_config_dirs > 0;
@@ -187,14 +188,9 @@ static ConfigPaths config_paths(void)
             .global = arg_config ? arg_config
                       : own      ? NULL
                                  : config_default_global(arg_user),
+            .global_required = arg_config,
             .check_permissions = geteuid() == 0,
     };
-}
-
-/* The usual file of global settings may be missing; one that somebody has named may not. */
-static bool config_is_missing(void)
-{
-    return arg_config && access(arg_config, F_OK) < 0;
 }
 
 static int check(void)
@@ -211,10 +207,7 @@ static int check(void)
         _cleanup_free_ char *text = config_problem_format(&config->problems[i]);
         fprintf(stderr, "%s\n", text ? text : strerror(ENOMEM));
     }
-    bool missing = config_is_missing();
-    if (missing)
-        fprintf(stderr, "%s: %s\n", arg_config, strerror(errno));
-    if (missing || config->n_problems > 0)
+    if (config->n_problems > 0)
         return EXIT_FAILURE;
     printf("%zu service%s, no problems\n", config->n_services, config->n_services == 1 ? "" : "s");
     return EXIT_SUCCESS;
@@ -329,8 +322,6 @@ static int run(const char *dir, int listen_fd)
         return log_error_errno(errno, "Cannot find out the path of this program: %m");
     }
     self[n] = 0;
-    if (config_is_missing())
-        (void) log_error_errno(errno, "%s: %m", arg_config);
     int r = sd_event_default(&event);
     if (r < 0) {
         fd_close(listen_fd);
