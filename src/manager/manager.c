@@ -81,7 +81,7 @@ bool manager_is_at_rest(const Manager *m)
         return false;
     for (size_t i = 0; i < m->n_services; i++) {
         const Service *s = m->services[i];
-        if (s && service_config(s)->kind != SERVICE_PROXY_ONLY && service_state(s) != SERVICE_OFFLINE)
+        if (s && service_is_managed(s) && service_state(s) != SERVICE_OFFLINE)
             return false;
     }
     return true;
@@ -178,7 +178,7 @@ static void log_problem(const ConfigProblem *p)
 /* What cannot become a service is logged and left out. */
 static void add_service(Manager *m, size_t i)
 {
-    const ServiceConfig *config = m->config->services[i];
+    ServiceConfig *config = m->config->services[i];
     uint32_t slot;
     Service *s;
 

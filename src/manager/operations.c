@@ -81,7 +81,7 @@ int operation_begin(Operations *o, Service *s, OperationKind kind, const char *r
     Waiter *waiter = NULL;
     int r;
 
-    if (service_config(s)->kind == SERVICE_PROXY_ONLY)
+    if (!service_is_managed(s))
         return -EOPNOTSUPP;
     Operation *op = new0(Operation, 1);
     if (!op)

@@ -130,6 +130,8 @@ static void enter_failed(Service *s)
     }
     WakeResult no = {.why = why, .retry_after = service_retry_after(s)};
     waiters_answer(s, &no);
+    if (s->state == SERVICE_FAILED)
+        (void) service_renew(s);
 }
 
 /* Something may still run: stop it first, but let nobody wait for that. */
@@ -207,9 +209,14 @@ void service_launch(Service *s, const char *reason)
 void service_verify(Service *s)
 {
     bool has_process = backend_has_process(s->backend);
-    char reason[64];
+    char reason[96];
 
-    snprintf(reason, sizeof reason, "a connection was refused in epoch %u", s->epoch);
+    snprintf(reason, sizeof reason, "a connection was refused in epoch %u%s", s->epoch,
+            service_is_outdated(s) ? ", by an earlier definition" : "");
+    if (service_is_outdated(s)) { /* what is expected now is another one */
+        service_begin_stop(s, reason);
+        return;
+    }
     /* Nothing is there that could say otherwise: the refusal is what is known. */
     if (!has_process &&
             (s->config->kind == SERVICE_EXEC || s->config->health_check.type == HEALTH_CHECK_NONE)) {
@@ -265,6 +272,7 @@ void service_begin_stop(Service *s, const char *reason)
     if (r < 0) {
         log_service_error_errno(service_name(s), r, "Cannot stop the service: %m");
         service_set_state(s, SERVICE_OFFLINE, "given up");
+        (void) service_renew(s);
     }
 }
 
@@ -318,7 +326,7 @@ static void on_stopped(Backend *b, const char *why, void *userdata)
     }
     s->n_failures = 0; /* it ran until it was stopped: that is no failure */
     service_set_state(s, SERVICE_OFFLINE, why);
-    if (s->waiters.head)
+    if (!service_renew(s) && s->waiters.head)
         service_launch(s, s->wake_reason ?: "requests came meanwhile");
 }
 
@@ -327,7 +335,10 @@ static void on_exited(Backend *b, const char *why, void *userdata)
     Service *s = userdata;
 
     if (s->state == SERVICE_STARTING) { /* while it was looked at */
-        service_launch(s, why);
+        if (service_is_outdated(s))
+            service_begin_stop(s, why);
+        else
+            service_launch(s, why);
         return;
     }
     if (s->retiring) {
@@ -340,6 +351,7 @@ static void on_exited(Backend *b, const char *why, void *userdata)
     if (now_monotonic() - s->since >= STABLE_AFTER)
         s->n_failures = 0;
     service_set_state(s, SERVICE_OFFLINE, why);
+    (void) service_renew(s);
 }
 
 static void on_checked(Backend *b, bool running, void *userdata)
@@ -352,7 +364,7 @@ static void on_checked(Backend *b, bool running, void *userdata)
     if (running) {
         service_set_state(s, SERVICE_ONLINE, "found running");
         answer_online(s);
-    } else if (s->waiters.head)
+    } else if (!service_renew(s) && s->waiters.head)
         service_launch(s, s->wake_reason ?: "requests came meanwhile");
 }
 

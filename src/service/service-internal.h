@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
-/* What service.c (the outside), lifecycle.c (states), waiters.c (who waits) and idle.c (when to stop) share.
- */
+/* What service.c (the outside), lifecycle.c (states), waiters.c (who waits), idle.c (when to stop) and
+ * change.c (other definitions) share. */
 
 #include "service/service.h"
 
@@ -13,9 +13,10 @@ typedef struct WaiterList {
 
 struct Service {
     const ServiceHost *host;
-    const ServiceConfig *config;
+    ServiceConfig *config;
     uint32_t slot;
-    Backend *backend; /* NULL: never started or stopped */
+    ServiceConfig *made_of; /* what backend and probe were made of: it may run by an earlier definition */
+    Backend *backend;       /* NULL: never started or stopped */
     Probe *probe;
     const char *unsupported; /* why a service of this kind cannot be started; static */
 
@@ -25,6 +26,7 @@ struct Service {
     char *reason;      /* of the last transition; NULL: there was none, or no memory for it */
     bool recovering;   /* OFFLINE, and finding out whether that is true */
     bool freeing;      /* service_free() is answering who waits */
+    bool removed;      /* it is not configured any more, and goes when nothing of it runs */
     bool verifying;    /* STARTING, and whether it still runs is what the probe is to say */
     char *failure;     /* why the last start failed: until the next one begins */
     char *wake_reason; /* of the first who waits */
@@ -68,6 +70,17 @@ unsigned service_retry_after(const Service *s);
 int service_limit_recovery(Service *s);
 extern const BackendEvents service_backend_events;
 void service_on_probe_done(Probe *p, int r, const char *why, void *userdata);
+
+/* change.c */
+
+/* Makes backend and probe of the definition that it has now. 0 or -errno. */
+int service_make(Service *s);
+void service_unmake(Service *s);
+/* Is it not what its definition says now? */
+bool service_is_outdated(const Service *s);
+/* Nothing of it runs: if it is outdated, it becomes what its definition says, and whether that runs is found
+ * out. Returns whether it is; who waits goes on waiting then. Whatever the backend was is gone. */
+bool service_renew(Service *s);
 
 /* waiters.c */
 

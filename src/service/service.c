@@ -6,27 +6,17 @@
 #include "service/service-internal.h"
 #include "util/log.h"
 
-int service_new(const ServiceHost *host, const ServiceConfig *config, uint32_t slot, Service **ret)
+int service_new(const ServiceHost *host, ServiceConfig *config, uint32_t slot, Service **ret)
 {
-    int r;
-
     _cleanup_(service_freep) Service *s = new0(Service, 1);
     if (!s)
         return -ENOMEM;
-    *s = (Service){.host = host, .config = config, .slot = slot, .since = now_monotonic()};
-    if (config->kind != SERVICE_PROXY_ONLY) {
-        r = backend_new(&host->backend, config, &service_backend_events, s, &s->backend, &s->unsupported);
-        if (r == -EOPNOTSUPP)
-            log_service_warning(config->name, "%s", s->unsupported);
-        else if (r < 0)
-            return r;
-        ProbeContext probe = {.event = host->backend.event, .commands = host->backend.commands};
-        if (s->backend)
-            probe.command = backend_spec(s->backend, NULL);
-        r = probe_new(&probe, config, service_on_probe_done, s, &s->probe);
-        if (r < 0)
-            return r;
-    } else {
+    *s = (Service){
+            .host = host, .config = service_config_ref(config), .slot = slot, .since = now_monotonic()};
+    int r = service_make(s);
+    if (r < 0)
+        return r;
+    if (config->kind == SERVICE_PROXY_ONLY) {
         s->state = SERVICE_ONLINE;
         s->epoch = 1;
     }
@@ -47,8 +37,8 @@ Service *service_free(Service *s)
     sd_event_source_disable_unref(s->idle_timer);
     sd_event_source_disable_unref(s->backoff_timer);
     sd_event_source_disable_unref(s->retire_timer);
-    probe_free(s->probe);
-    backend_free(s->backend);
+    service_unmake(s);
+    service_config_unref(s->config);
     free(s->failure);
     free(s->wake_reason);
     free(s->reason);
@@ -83,6 +73,8 @@ bool service_answer_now(const Service *s, WakeResult *ret)
         *ret = (WakeResult){.why = "dynapm is shutting down", .retry_after = 1};
     else if (s->state == SERVICE_ONLINE)
         *ret = (WakeResult){.online = true, .epoch = s->epoch};
+    else if (s->removed)
+        *ret = (WakeResult){.why = "This service is not configured any more.", .retry_after = 1};
     else if (s->unsupported)
         *ret = (WakeResult){.why = s->unsupported, .retry_after = 60};
     else if (s->state == SERVICE_FAILED || (s->state == SERVICE_STOPPING && s->failure))

@@ -48,8 +48,8 @@ typedef struct WakeResult {
 typedef void (*WakeDone)(Service *s, const WakeResult *result, void *userdata);
 typedef struct Waiter Waiter;
 
-/* `host` and `config` must outlive it; `slot` is its place in the table. Logs nothing on failure. */
-int service_new(const ServiceHost *host, const ServiceConfig *config, uint32_t slot, Service **ret);
+/* `host` must outlive it; `slot` is its place in the table. Logs nothing on failure. */
+int service_new(const ServiceHost *host, ServiceConfig *config, uint32_t slot, Service **ret);
 Service *service_free(
         Service *s); /* waiters get their answer (not online, "shutting down"); processes are left alone */
 DEFINE_CLEANUP(Service *, service_free)
@@ -81,8 +81,27 @@ bool service_ends_with_us(const Service *s);
 /* Stops it now, whatever is open; `reason` for the log. Returns 0, also when it is offline already. */
 int service_stop(Service *s, const char *reason);
 
-/* Stops it as soon as nothing is in flight, at the latest after `limit` µs: requests that come meanwhile
- * wait, and find it offline when it is. Where it is not online, the same as service_stop(). */
+/* Another definition of the same name holds from now on. What it says about time and about being idle counts
+ * at once. Where it says something else about how the service is started, found ready or stopped, what runs
+ * goes on running and is stopped by the definition that it was started with: when it is idle, when somebody
+ * stops it, or when a gateway finds that it does not listen where it is expected now. A start under way
+ * begins anew. One that was removed is there again, without a stop if nothing was stopped yet. */
+void service_reconfigure(Service *s, ServiceConfig *config);
+
+/* It is not configured any more: stops as soon as nothing is in flight, however long that takes; is not
+ * started again; who waits is told. */
+void service_remove(Service *s);
+/* Is it ours to start and stop? Of one that runs by an earlier definition that one says so. */
+bool service_is_managed(const Service *s);
+/* Was it removed, and does nothing of it run any more? Then it is to be freed. */
+bool service_is_gone(const Service *s);
+bool service_is_removed(const Service *s);
+/* Is it being found out whether it runs? */
+bool service_is_recovering(const Service *s);
+
+/* Stops it as soon as nothing is in flight, at the latest after `limit` µs (USEC_INFINITY: whenever that is):
+ * requests that come meanwhile wait, and find it offline when it is. Where it is not online, the same as
+ * service_stop(). */
 int service_retire(Service *s, const char *reason, usec_t limit);
 
 /* As someone who knows better wishes, who does not wait for a back-off: starts it, or first stops it whatever

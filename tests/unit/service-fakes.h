@@ -27,12 +27,14 @@ struct Probe {
 };
 
 static Backend backend;
+static const ServiceConfig *backend_config; /* of which it was made */
 static Probe probe;
 
 int backend_new(const BackendContext *context, const ServiceConfig *config, const BackendEvents *events,
         void *userdata, Backend **ret, const char **ret_why)
 {
     backend = (Backend){.events = events, .userdata = userdata};
+    backend_config = config;
     *ret = &backend;
     return 0;
 }
@@ -215,7 +217,8 @@ static inline int set_up(void **state)
             .watch_activity = watch_activity,
             .state_changed = state_changed,
             .userdata = f};
-    f->config = (ServiceConfig){.name = (char *) "blog",
+    f->config = (ServiceConfig){.n_ref = 1,
+            .name = (char *) "blog",
             .kind = SERVICE_COMMANDS,
             .health_check = {.type = HEALTH_CHECK_TCP},
             .idle_timeout = USEC_INFINITY,

@@ -85,7 +85,8 @@ static int set_up(void **state)
     /* A program that counts its starts, and is ready when it says so in a file. */
     snprintf(f->start, sizeof f->start, "echo x >>starts; touch ready; exec sleep 1000");
     snprintf(f->health, sizeof f->health, "test -e ready");
-    f->config = (ServiceConfig){.name = (char *) "blog",
+    f->config = (ServiceConfig){.n_ref = 1,
+            .name = (char *) "blog",
             .file = (char *) "blog.json",
             .kind = SERVICE_COMMANDS,
             .start_command = f->start,
