@@ -15,9 +15,20 @@
  *   A message carries BUS_LISTENERS_MAX sockets at most (the kernel's limit is 253); where the image has
  * more, the rest is fetched with Listeners(u first) → (ah listeners), which begins with the first-th. */
 #define BUS_ATTACH "Attach"
-#define BUS_ATTACH_VERSION 1U
+#define BUS_ATTACH_VERSION 2U
 #define BUS_LISTENERS "Listeners"
 #define BUS_LISTENERS_MAX 200U
+
+/* signal Changed(), to a gateway that is attached
+ *   There is another configuration. Update() → (t generation, h routes, ah listeners) fetches it; it is told
+ * of once until it asks. Listeners whose image had them before come again, and may be the same sockets. What
+ * is not among them is not wanted any more: what waits there is for the gateway to accept before it closes
+ * it. When everything that comes from then on is treated as the new configuration says, the gateway says
+ * Updated(t generation, s problem), without a reply; `problem` is "", or says why it goes on with the one
+ * before. */
+#define BUS_CHANGED "Changed"
+#define BUS_UPDATE "Update"
+#define BUS_UPDATED "Updated"
 
 /* Offer(ah listeners), without a reply, before Attach
  *   Listening sockets that this worker still has from a manager that is gone. As long as it has them open, no
@@ -64,13 +75,20 @@
  * - Wake(s name) * → (b online, s why, u retry_after_seconds): as a request would, back-off included.
  * - Check() * → (u services, a(suuss) problems: file, line, column, JSON path, message): looks at the
  *   configuration as it is on disk now, without using it.
+ * - Reload() * → (u services, a(suuss) problems: as of Check): uses the configuration as it is on disk now;
+ *   what has problems stays as it was. Answered when every gateway uses it. For whom polkit lets have
+ *   BUS_ACTION_RELOAD.
+ * - Freeze(s name) *, Thaw(s name) *: not supported.
  * - Subscribe(): from now on this private connection gets signals; on a message bus they come without.
- * - signal StateChanged(s name, o object, s state, s before, s reason) */
+ * - signal StateChanged(s name, o object, s state, s before, s reason)
+ * - signal ServiceNew(s name, o object), ServiceRemoved(s name, o object)
+ * - signal Reloaded(u problems) */
 #define BUS_NAME "org.dynapm1"
 #define BUS_MANAGER_INTERFACE "org.dynapm1.Manager"
 #define BUS_SERVICE_INTERFACE "org.dynapm1.Service"
 #define BUS_SERVICES_PATH "/org/dynapm1/service"
 #define BUS_ACTION_MANAGE "org.dynapm1.manage-services"
+#define BUS_ACTION_RELOAD "org.dynapm1.reload"
 
 #define BUS_ERROR_NO_SUCH_SERVICE "org.dynapm1.Error.NoSuchService"
 #define BUS_ERROR_START_FAILED "org.dynapm1.Error.StartFailed"
@@ -80,6 +98,7 @@
 #define BUS_ERROR_NOT_ATTACHED "org.dynapm1.Error.NotAttached" /* Attach comes first, and once */
 #define BUS_ERROR_NO_SUCH_SLOT "org.dynapm1.Error.NoSuchSlot"  /* no service has it */
 #define BUS_ERROR_TOO_MANY "org.dynapm1.Error.TooMany"         /* of calls that wait */
+#define BUS_ERROR_OUTDATED "org.dynapm1.Error.Outdated"        /* Listeners: ask for an Update */
 #define BUS_ERROR_SHUTTING_DOWN "org.dynapm1.Error.ShuttingDown"
 
 /* The manager's private socket below its runtime folder (/run/dynapm, $XDG_RUNTIME_DIR/dynapm). */

@@ -24,6 +24,7 @@ typedef struct Inquiry {
     struct Inquiry *prev, *next;
     sd_bus_message *call;
     sd_bus_slot *question;
+    const char *action; /* polkit's; static */
     AccessThen then;
     bool user_known;
     Caller caller;
@@ -67,6 +68,16 @@ static void refuse(Inquiry *q, const char *error, const char *why)
     inquiry_free(q);
 }
 
+#define NOT_ALLOWED "this is for root, or for whom polkit lets have %s"
+
+static void refuse_action(Inquiry *q)
+{
+    int r = sd_bus_reply_method_errorf(q->call, SD_BUS_ERROR_ACCESS_DENIED, NOT_ALLOWED, q->action);
+    if (r < 0)
+        log_debug_errno(r, "Cannot refuse a call: %m");
+    inquiry_free(q);
+}
+
 /* As sd-bus does it with what a handler returns. */
 static void allow(Inquiry *q)
 {
@@ -80,8 +91,6 @@ static void allow(Inquiry *q)
     inquiry_free(q);
 }
 
-#define NOT_ALLOWED "this is for root, or for whom polkit lets have " BUS_ACTION_MANAGE
-
 static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     const sd_bus_error *e = sd_bus_message_get_error(m);
@@ -90,7 +99,7 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
     if (e) {
         log_debug("polkit does not answer: %s", e->message ?: e->name);
-        refuse(q, SD_BUS_ERROR_ACCESS_DENIED, NOT_ALLOWED);
+        refuse_action(q);
         return 0;
     }
     int r = sd_bus_message_enter_container(m, 'r', "bba{ss}");
@@ -103,7 +112,7 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *error)
     else if (challenge)
         refuse(q, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, "authentication is needed for this");
     else
-        refuse(q, SD_BUS_ERROR_ACCESS_DENIED, NOT_ALLOWED);
+        refuse_action(q);
     return 0;
 }
 
@@ -119,8 +128,8 @@ static int ask_polkit(Inquiry *q)
                  "CheckAuthorization")) < 0 ||
             (r = sd_bus_message_append(m, "(sa{sv})", "system-bus-name", 1, "name", "s",
                      sd_bus_message_get_sender(q->call))) < 0 ||
-            (r = sd_bus_message_append(m, "sa{ss}us", BUS_ACTION_MANAGE, 0,
-                     interactive ? POLKIT_ALLOW_INTERACTION : 0, "")) < 0)
+            (r = sd_bus_message_append(
+                     m, "sa{ss}us", q->action, 0, interactive ? POLKIT_ALLOW_INTERACTION : 0, "")) < 0)
         return r;
     q->question = sd_bus_slot_unref(q->question);
     return sd_bus_call_async(q->control->bus, &q->question, m, on_polkit, q, POLKIT_ANSWER_LIMIT);
@@ -157,7 +166,7 @@ static int on_user(sd_bus_message *m, void *userdata, sd_bus_error *error)
     int r = ask_polkit(q);
     if (r < 0) {
         log_warning_errno(r, "Cannot ask polkit: %m");
-        refuse(q, SD_BUS_ERROR_ACCESS_DENIED, NOT_ALLOWED);
+        refuse_action(q);
     }
     return 0;
 }
@@ -174,12 +183,12 @@ static int ask_bus(Inquiry *q)
     return sd_bus_call_async(q->control->bus, &q->question, m, on_user, q, BUS_ANSWER_LIMIT);
 }
 
-int access_require(Control *c, sd_bus_message *m, AccessThen then, sd_bus_error *error)
+int access_require(Control *c, sd_bus_message *m, const char *action, AccessThen then, sd_bus_error *error)
 {
     if (c->is_private) {
         Caller caller = {.uid = c->peer.uid, .pid = c->peer.pid};
         if (!control_may_change(c))
-            return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, NOT_ALLOWED);
+            return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED, NOT_ALLOWED, action);
         return then(c, m, &caller, error);
     }
     if (!sd_bus_message_get_sender(m))
@@ -190,7 +199,11 @@ int access_require(Control *c, sd_bus_message *m, AccessThen then, sd_bus_error 
     Inquiry *q = new0(Inquiry, 1);
     if (!q)
         return -ENOMEM;
-    *q = (Inquiry){.control = c, .next = c->inquiries, .call = sd_bus_message_ref(m), .then = then};
+    *q = (Inquiry){.control = c,
+            .next = c->inquiries,
+            .call = sd_bus_message_ref(m),
+            .action = action,
+            .then = then};
     if (q->next)
         q->next->prev = q;
     c->inquiries = q;

@@ -21,6 +21,19 @@ int activity_init(Activity *a, size_t n_slots)
     return 0;
 }
 
+int activity_grow(Activity *a, size_t n_slots)
+{
+    if (n_slots <= a->n_slots)
+        return 0;
+    Departed *grown = reallocarray(a->departed, n_slots, sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    memset(grown + a->n_slots, 0, (n_slots - a->n_slots) * sizeof *grown);
+    a->departed = grown;
+    a->n_slots = n_slots;
+    return 0;
+}
+
 void activity_done(Activity *a)
 {
     for (size_t i = 0; i < a->n_tables; i++)

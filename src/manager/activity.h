@@ -22,6 +22,8 @@ typedef struct Activity {
 
 /* Returns 0 or -ENOMEM. */
 int activity_init(Activity *a, size_t n_slots);
+/* There are more slots. Returns 0 or -ENOMEM. */
+int activity_grow(Activity *a, size_t n_slots);
 void activity_done(Activity *a);
 
 /* Counts a table in; from now on it is ours. */

@@ -61,8 +61,18 @@ static void on_done(const WakeResult *result, void *userdata)
     call_free(call);
 }
 
-/* What the log says about it: "start by user 1000 (process 4711)". */
-static void describe(char *buf, size_t size, OperationKind kind, const Caller *caller)
+void call_describe(char *buf, size_t size, const char *verb, const Caller *caller)
+{
+    char user[32] = "root", process[32] = "";
+
+    if (caller->uid != 0)
+        snprintf(user, sizeof user, "user %u", caller->uid);
+    if (caller->pid > 0)
+        snprintf(process, sizeof process, ", process %d", (int) caller->pid);
+    snprintf(buf, size, "%s by hand: %s%s", verb, user, process);
+}
+
+int call_begin(Control *c, sd_bus_message *m, OperationKind kind, const Caller *caller, sd_bus_error *error)
 {
     static const char *const verbs[] = {
             [OPERATION_START] = "start",
@@ -70,17 +80,6 @@ static void describe(char *buf, size_t size, OperationKind kind, const Caller *c
             [OPERATION_STOP] = "stop",
             [OPERATION_WAKE] = "wake",
     };
-    char user[32] = "root", process[32] = "";
-
-    if (caller->uid != 0)
-        snprintf(user, sizeof user, "user %u", caller->uid);
-    if (caller->pid > 0)
-        snprintf(process, sizeof process, ", process %d", (int) caller->pid);
-    snprintf(buf, size, "%s by hand: %s%s", verbs[kind], user, process);
-}
-
-int call_begin(Control *c, sd_bus_message *m, OperationKind kind, const Caller *caller, sd_bus_error *error)
-{
     const char *name;
     char reason[128];
     Operation *op;
@@ -104,7 +103,7 @@ int call_begin(Control *c, sd_bus_message *m, OperationKind kind, const Caller *
         call->next->prev = call;
     c->calls = call;
     c->n_calls++;
-    describe(reason, sizeof reason, kind, caller);
+    call_describe(reason, sizeof reason, verbs[kind], caller);
     recovery_hurry(&c->manager->recovery, service_slot(s));
     r = operation_begin(&c->manager->operations, s, kind, reason, on_done, call, &op);
     if (r < 0) {

@@ -20,7 +20,8 @@ struct Control {
     sd_bus_slot *manager_methods, *services, *enumerator, *objects;
     struct Call *calls; /* that wait for an operation */
     unsigned n_calls;
-    struct Inquiry *inquiries; /* calls of which it is being found out whether they may */
+    struct ReloadCall *reload_calls; /* that wait for the gateways */
+    struct Inquiry *inquiries;       /* calls of which it is being found out whether they may */
     unsigned n_inquiries;
     struct ServiceView *view; /* scratch of control-service.c */
 };
@@ -35,9 +36,9 @@ typedef struct Caller {
 /* Does what was called; an sd-bus method handler with the caller found out. */
 typedef int (*AccessThen)(Control *c, sd_bus_message *m, const Caller *caller, sd_bus_error *error);
 
-/* Calls `then`, now or later, if the caller may; answers with an error if not. As sd-bus wants it from a
- * method's handler: returns 1, or < 0 and the error. */
-int access_require(Control *c, sd_bus_message *m, AccessThen then, sd_bus_error *error);
+/* Calls `then`, now or later, if the caller may; answers with an error if not. `action`: polkit's name for
+ * it, static. As sd-bus wants it from a method's handler: returns 1, or < 0 and the error. */
+int access_require(Control *c, sd_bus_message *m, const char *action, AccessThen then, sd_bus_error *error);
 /* Forgets all that is being found out. */
 void access_forget(Control *c);
 
@@ -47,6 +48,17 @@ void access_forget(Control *c);
 int call_begin(Control *c, sd_bus_message *m, OperationKind kind, const Caller *caller, sd_bus_error *error);
 void calls_forget(Control *c);
 
+/* What the log says about it: "reload by hand: user 1000, process 4711". */
+void call_describe(char *buf, size_t size, const char *verb, const Caller *caller);
+
+/* ── control-reload.c ── */
+
+/* Appends a configuration's problems, a(suuss). */
+int control_append_problems(sd_bus_message *reply, const Config *config);
+/* An AccessThen: answers when the gateways use it. */
+int reload_call_begin(Control *c, sd_bus_message *m, const Caller *caller, sd_bus_error *error);
+void reload_calls_forget(Control *c);
+
 /* ── the interfaces ── */
 
 int control_manager_register(Control *c);
@@ -55,6 +67,9 @@ int control_service_register(Control *c);
 char *control_service_path(const Service *s);
 /* Tells the connection of the properties that go with a state. */
 int control_service_emit(Control *c, const char *path);
+
+/* The same for those that go with a definition. */
+int control_service_emit_definition(Control *c, const char *path);
 
 /* A moment of CLOCK_MONOTONIC as one of CLOCK_REALTIME; 0 and USEC_INFINITY stay. */
 usec_t control_realtime(usec_t monotonic);

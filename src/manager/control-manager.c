@@ -91,28 +91,35 @@ static int check(Control *c, sd_bus_message *m, const Caller *caller, sd_bus_err
     if ((r = config_load(&c->manager->paths, &config)) < 0 ||
             (r = sd_bus_message_new_method_return(m, &reply)) < 0 ||
             (r = sd_bus_message_append(reply, "u", (uint32_t) config->n_services)) < 0 ||
-            (r = sd_bus_message_open_container(reply, 'a', "(suuss)")) < 0)
+            (r = control_append_problems(reply, config)) < 0)
         return r;
-    for (size_t i = 0; i < config->n_problems; i++) {
-        const ConfigProblem *p = &config->problems[i];
-        r = sd_bus_message_append(reply, "(suuss)", p->file, p->line, p->column, p->path ?: "", p->message);
-        if (r < 0)
-            return r;
-    }
-    r = sd_bus_message_close_container(reply);
-    return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+    return sd_bus_send(NULL, reply, NULL);
 }
 
-#define CHANGES(name)                                                                                        \
+static int freeze(Control *c, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
+{
+    const char *name;
+
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return r;
+    if (!manager_find(c->manager, name))
+        return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_SERVICE, "there is no service \"%s\"", name);
+    return sd_bus_error_set(error, SD_BUS_ERROR_NOT_SUPPORTED, "services cannot be frozen");
+}
+
+#define CHANGES(name, action, then)                                                                          \
     static int method_##name(sd_bus_message *m, void *userdata, sd_bus_error *error)                         \
     {                                                                                                        \
-        return access_require(userdata, m, name, error);                                                     \
+        return access_require(userdata, m, action, then, error);                                             \
     }
-CHANGES(start)
-CHANGES(restart)
-CHANGES(stop)
-CHANGES(wake)
-CHANGES(check)
+CHANGES(start, BUS_ACTION_MANAGE, start)
+CHANGES(restart, BUS_ACTION_MANAGE, restart)
+CHANGES(stop, BUS_ACTION_MANAGE, stop)
+CHANGES(wake, BUS_ACTION_MANAGE, wake)
+CHANGES(check, BUS_ACTION_MANAGE, check)
+CHANGES(freeze, BUS_ACTION_MANAGE, freeze)
+CHANGES(reload, BUS_ACTION_RELOAD, reload_call_begin)
 
 /* ── properties ── */
 
@@ -141,7 +148,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         /* how many of its mistakes the configuration in use has been told, see Check */
-        SD_BUS_PROPERTY("NConfigProblems", "u", get_problems, 0, 0),
+        SD_BUS_PROPERTY("NConfigProblems", "u", get_problems, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("NGateways", "u", get_gateways, 0, 0),
         SD_BUS_METHOD_WITH_ARGS("ListServices", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssto)", services),
                 method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -158,10 +165,19 @@ static const sd_bus_vtable manager_vtable[] = {
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", services, "a(suuss)", problems),
                 method_check, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_RESULT("u", services, "a(suuss)", problems),
+                method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Freeze", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, method_freeze,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Thaw", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, method_freeze, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("StateChanged",
                 SD_BUS_ARGS("s", name, "o", service, "s", state, "s", before, "s", reason), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("ServiceNew", SD_BUS_ARGS("s", name, "o", service), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("ServiceRemoved", SD_BUS_ARGS("s", name, "o", service), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("Reloaded", SD_BUS_ARGS("u", problems), 0),
         SD_BUS_VTABLE_END,
 };
 

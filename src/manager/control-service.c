@@ -90,14 +90,14 @@ static int get_routes(sd_bus *bus, const char *path, const char *interface, cons
 static const sd_bus_vtable service_vtable[] = {
         SD_BUS_VTABLE_START(0),
         PROPERTY("Name", "s", name, CONST),
-        PROPERTY("File", "s", file, CONST),
-        PROPERTY("Kind", "s", kind, CONST),
-        PROPERTY("Unit", "s", unit, CONST),
-        PROPERTY("Backend", "s", backend, CONST),
-        SD_BUS_PROPERTY("Routes", "a(ss)", get_routes, 0, CONST),
-        PROPERTY("IdleTimeout", "t", idle_timeout, CONST),
-        PROPERTY("StartTimeout", "t", start_timeout, CONST),
-        PROPERTY("StopTimeout", "t", stop_timeout, CONST),
+        PROPERTY("File", "s", file, TELLS),
+        PROPERTY("Kind", "s", kind, TELLS),
+        PROPERTY("Unit", "s", unit, TELLS),
+        PROPERTY("Backend", "s", backend, TELLS),
+        SD_BUS_PROPERTY("Routes", "a(ss)", get_routes, 0, TELLS),
+        PROPERTY("IdleTimeout", "t", idle_timeout, TELLS),
+        PROPERTY("StartTimeout", "t", start_timeout, TELLS),
+        PROPERTY("StopTimeout", "t", stop_timeout, TELLS),
         PROPERTY("State", "s", state, TELLS),
         PROPERTY("StateReason", "s", state_reason, TELLS),
         PROPERTY("Since", "t", since, TELLS),
@@ -114,6 +114,12 @@ static const sd_bus_vtable service_vtable[] = {
         PROPERTY("IdleDeadline", "t", idle_deadline, 0),
         SD_BUS_VTABLE_END,
 };
+
+int control_service_emit_definition(Control *c, const char *path)
+{
+    return sd_bus_emit_properties_changed(c->bus, path, BUS_SERVICE_INTERFACE, "File", "Kind", "Unit",
+            "Backend", "Routes", "IdleTimeout", "StartTimeout", "StopTimeout", NULL);
+}
 
 int control_service_emit(Control *c, const char *path)
 {

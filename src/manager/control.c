@@ -47,6 +47,7 @@ Control *control_free(Control *c)
     if (!c)
         return NULL;
     calls_forget(c);
+    reload_calls_forget(c);
     access_forget(c);
     sd_bus_slot_unref(c->objects);
     sd_bus_slot_unref(c->enumerator);
@@ -99,4 +100,59 @@ void controls_state_changed(
         if (r < 0)
             log_debug_errno(r, "Cannot tell of a change of state: %m");
     }
+}
+
+/* `object`: sd_bus_emit_object_added() or its opposite; `definition`: its properties that go with that. */
+static void tell_of_service(Manager *m, const Service *s, const char *signal,
+        int (*object)(sd_bus *bus, const char *path), bool definition)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = 0;
+
+    for (Control *c = m->controls; c && r >= 0; c = c->next) {
+        if (!wants_signals(c))
+            continue;
+        if (!path && !(path = control_service_path(s)))
+            r = -ENOMEM;
+        if (r >= 0 && object)
+            r = object(c->bus, path);
+        if (r >= 0 && signal)
+            r = sd_bus_emit_signal(
+                    c->bus, BUS_PATH, BUS_MANAGER_INTERFACE, signal, "so", service_name(s), path);
+        if (r >= 0 && definition)
+            r = control_service_emit_definition(c, path);
+    }
+    if (r < 0)
+        log_debug_errno(r, "Cannot tell of a service: %m");
+}
+
+void controls_service_new(Manager *m, const Service *s)
+{
+    tell_of_service(m, s, "ServiceNew", sd_bus_emit_object_added, false);
+}
+
+void controls_service_changed(Manager *m, const Service *s)
+{
+    tell_of_service(m, s, NULL, NULL, true);
+}
+
+void controls_service_removed(Manager *m, const Service *s)
+{
+    tell_of_service(m, s, "ServiceRemoved", sd_bus_emit_object_removed, false);
+}
+
+void controls_reloaded(Manager *m)
+{
+    int r = 0;
+
+    for (Control *c = m->controls; c && r >= 0; c = c->next) {
+        if (!wants_signals(c))
+            continue;
+        r = sd_bus_emit_properties_changed(c->bus, BUS_PATH, BUS_MANAGER_INTERFACE, "NConfigProblems", NULL);
+        if (r >= 0)
+            r = sd_bus_emit_signal(c->bus, BUS_PATH, BUS_MANAGER_INTERFACE, "Reloaded", "u",
+                    (uint32_t) m->config->n_problems);
+    }
+    if (r < 0)
+        log_debug_errno(r, "Cannot tell of a reload: %m");
 }

@@ -23,6 +23,11 @@ DEFINE_CLEANUP(Control *, control_free)
 /* May they change something who are at the other end of a private connection? */
 bool control_may_change(const Control *c);
 
-/* Tells all who want to know. */
+/* Each tells all who want to know. */
 void controls_state_changed(
         Manager *m, const Service *s, ServiceState from, ServiceState to, const char *reason);
+void controls_service_new(Manager *m, const Service *s);
+void controls_service_changed(Manager *m, const Service *s);
+/* To be called while it still can be asked about. */
+void controls_service_removed(Manager *m, const Service *s);
+void controls_reloaded(Manager *m);

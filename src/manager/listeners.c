@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 
 /* Owns the sockets of `port` routes and of the configuration's `listen`. The set of addresses is fixed when
- * the configuration is read; sockets come at first use, so that what gateways bring along from before a crash
- * of ours has its chance first. Those that a gateway has from its own
- * starter are copies that live as long as any gateway does: to keep them would keep their owner from ever
- * closing the address. An address is found by hash: a configuration of nothing but ports is legal. */
+ * the configuration is read: another configuration gets another set, which takes over what both want. Sockets
+ * come at first use, so that what gateways bring along from before a crash of ours has its chance first.
+ * Those that a gateway has from its own starter are copies that live as long as any gateway does: to keep
+ * them would keep their owner from ever closing the address. An address is found by hash: a configuration of
+ * nothing but ports is legal. */
 
 #include "manager/listeners.h"
 
@@ -73,6 +74,18 @@ int listeners_want(Listeners *l, const SocketAddress *a)
         return -ENOMEM;
     *x = (Listener){.address = *a, .fd = -EBADF};
     return index_add(&l->index, address_hash(a));
+}
+
+void listeners_replace(Listeners *l, Listeners *before)
+{
+    for (uint32_t at = 1; at <= before->array.n; at++) {
+        Listener *was = listener_at(before, at), *is = find(l, &was->address);
+        if (!is || is->fd >= 0)
+            continue;
+        is->fd = TAKE_FD(was->fd);
+        is->lent = was->lent;
+    }
+    listeners_free(before);
 }
 
 size_t listeners_count(const Listeners *l)

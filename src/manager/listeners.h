@@ -15,6 +15,10 @@ DEFINE_CLEANUP(Listeners *, listeners_free)
 /* Says that the configuration listens on `a`; nothing is bound yet. Saying it again is fine. 0 or -ENOMEM. */
 int listeners_want(Listeners *l, const SocketAddress *a);
 
+/* Takes the sockets of addresses that are wanted here too from `before`, which then goes, with those that are
+ * not. Gateways may have such a one open for a moment longer. */
+void listeners_replace(Listeners *l, Listeners *before);
+
 /* How many addresses are wanted. */
 size_t listeners_count(const Listeners *l) _pure_;
 

@@ -305,7 +305,11 @@ static int on_end(sd_event_source *source, const struct signalfd_siginfo *si, vo
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
-    log_notice("SIGHUP is ignored: reading the configuration anew needs a restart.");
+    Manager *m = userdata;
+    int r = reload_begin(&m->reloads, "SIGHUP", NULL, NULL, NULL);
+
+    if (r == -ESHUTDOWN)
+        log_notice("SIGHUP is ignored at the end.");
     return 0;
 }
 

@@ -36,6 +36,36 @@ static int method_attach(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return sd_bus_send(NULL, reply, NULL);
 }
 
+static int method_update(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const Publication *p;
+    uint64_t generation;
+    const int *fds;
+    size_t n;
+    int r;
+
+    if ((r = peer_update(userdata, &generation, &p, error)) < 0 ||
+            (r = peer_listeners(userdata, 0, &fds, &n, error)) < 0 ||
+            (r = sd_bus_message_new_method_return(m, &reply)) < 0 ||
+            (r = sd_bus_message_append(reply, "th", generation, p->routes_fd)) < 0 ||
+            (r = append_descriptors(reply, fds, n)) < 0)
+        return r;
+    return sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_updated(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    uint64_t generation;
+    const char *problem;
+
+    int r = sd_bus_message_read(m, "ts", &generation, &problem);
+    if (r < 0)
+        return r;
+    peer_updated(userdata, generation, problem);
+    return 1;
+}
+
 static int method_listeners(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -107,6 +137,12 @@ static const sd_bus_vtable gateway_vtable[] = {
                 method_attach, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(BUS_LISTENERS, SD_BUS_ARGS("u", first), SD_BUS_RESULT("ah", listeners),
                 method_listeners, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(BUS_UPDATE, SD_BUS_NO_ARGS,
+                SD_BUS_RESULT("t", generation, "h", routes, "ah", listeners), method_update,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(BUS_UPDATED, SD_BUS_ARGS("t", generation, "s", problem), SD_BUS_NO_RESULT,
+                method_updated, SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
+        SD_BUS_SIGNAL(BUS_CHANGED, NULL, 0),
         SD_BUS_METHOD_WITH_ARGS(BUS_OFFER, SD_BUS_ARGS("ah", listeners), SD_BUS_NO_RESULT, method_offer,
                 SD_BUS_VTABLE_UNPRIVILEGED | SD_BUS_VTABLE_METHOD_NO_REPLY),
         SD_BUS_METHOD_WITH_ARGS(BUS_LEND, SD_BUS_ARGS("ah", listeners), SD_BUS_NO_RESULT, method_lend,

@@ -14,9 +14,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include "manager/configuration.h"
 #include "manager/peer.h"
 #include "util/event.h"
 #include "util/fd.h"
@@ -26,7 +26,6 @@
 
 #define RETIRE_LIMIT (10 * USEC_PER_SEC) /* for what is in flight at the end */
 #define STOP_LIMIT_EXTRA (5 * USEC_PER_SEC)
-#define DESCRIPTORS_EXTRA 512 /* beside listening sockets: gateways, probes, … */
 
 Service *manager_service(const Manager *m, uint32_t slot)
 {
@@ -81,7 +80,7 @@ bool manager_is_at_rest(const Manager *m)
         return false;
     for (size_t i = 0; i < m->n_services; i++) {
         const Service *s = m->services[i];
-        if (s && service_is_managed(s) && service_state(s) != SERVICE_OFFLINE)
+        if (s && ((service_is_managed(s) && service_state(s) != SERVICE_OFFLINE) || service_is_recovering(s)))
             return false;
     }
     return true;
@@ -98,6 +97,8 @@ void manager_exit(Manager *m, int status)
 static int on_report(sd_event_source *source, void *userdata)
 {
     Manager *m = userdata;
+
+    configuration_sweep(m);
     _cleanup_free_ char *text = manager_describe(m);
 
     if (text && !(m->reported && streq(text, m->reported))) {
@@ -134,7 +135,7 @@ static void on_watch_activity(Service *s, bool on, void *userdata)
     atomic_store(&m->status->slots[service_slot(s)].watch, on);
 }
 
-static void publish_state(Manager *m, const Service *s)
+void manager_publish_state(Manager *m, const Service *s)
 {
     StatusSlot *slot = &m->status->slots[service_slot(s)];
 
@@ -147,7 +148,7 @@ static void on_state_changed(
 {
     Manager *m = userdata;
 
-    publish_state(m, s);
+    manager_publish_state(m, s);
     controls_state_changed(m, s, from, to, reason);
     operations_state_changed(&m->operations, s);
     report_soon(m);
@@ -156,101 +157,29 @@ static void on_state_changed(
 static void on_recovered(Service *s, void *userdata)
 {
     Manager *m = userdata;
-    recovery_ended(&m->recovery);
-    if (recovery_is_over(&m->recovery))
-        report_soon(m);
+    recovery_ended(&m->recovery, service_slot(s));
+    report_soon(m);
 }
 
-/* ── loading ── */
-
-static void log_problem(const ConfigProblem *p)
+void manager_forget(Manager *m, uint32_t slot)
 {
-    _cleanup_free_ char *text = config_problem_format(p),
-                        *file = text_format("DYNAPM_CONFIG_FILE=%s", p->file);
+    Service *s = m->services[slot];
 
-    if (text && file)
-        (void) log_full(
-                LOG_ERR, 0, NULL, ((const char *const[]){file, MESSAGE_CONFIG_REFUSED, NULL}), "%s", text);
-    else
-        (void) log_oom();
+    log_service_info(service_name(s), "Gone from the configuration.");
+    controls_service_removed(m, s);
+    m->services[slot] = NULL;
+    service_free(s);
 }
 
-/* What cannot become a service is logged and left out. */
-static void add_service(Manager *m, size_t i)
-{
-    ServiceConfig *config = m->config->services[i];
-    uint32_t slot;
-    Service *s;
-
-    m->config_slots[i] = NO_SLOT;
-    int r = slots_get(&m->slots, config->name, &slot);
-    if (r == -ENOSPC) {
-        log_service_error(config->name, "Left out, there are more than %u services.", SLOTS_MAX);
-        return;
-    }
-    if (r >= 0)
-        r = service_new(&m->host, config, slot, &s);
-    if (r < 0) {
-        log_service_error_errno(config->name, r, "Left out: %m");
-        return;
-    }
-    m->services[slot] = s;
-    m->config_slots[i] = slot;
-    publish_state(m, s);
-}
-
-/* Only where the configuration has so many ports: services inherit the limit, and there are programs whose
- * select(2) breaks with a high one. */
-static void allow_descriptors(size_t n)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= n)
-        return;
-    l.rlim_cur = MIN((rlim_t) n, l.rlim_max);
-    if (setrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur < n)
-        log_warning("%zu descriptors may be needed, %llu are allowed.", n, (unsigned long long) l.rlim_cur);
-}
-
-static int manager_load(Manager *m, const ConfigPaths *paths)
-{
-    usec_t begin = now_monotonic();
-    size_t n_served = 0;
-
-    int r = config_load(paths, &m->config);
-    if (r < 0)
-        return log_error_errno(r, "Cannot read the configuration: %m");
-    for (size_t i = 0; i < m->config->n_problems; i++)
-        log_problem(&m->config->problems[i]);
-
-    size_t n = m->config->n_services;
-    m->config_slots = new0(uint32_t, MAX(n, (size_t) 1));
-    m->services = new0(Service *, MAX(n, (size_t) 1));
-    if (!m->config_slots || !m->services)
-        return log_oom();
-    m->n_services = MIN(n, (size_t) SLOTS_MAX);
-    r = activity_init(&m->activity, m->n_services);
-    if (r < 0)
-        return log_oom();
-    for (size_t i = 0; i < n; i++) {
-        add_service(m, i);
-        n_served += m->config_slots[i] != NO_SLOT;
-    }
-    r = publication_want_listeners(m->config, m->listeners);
-    if (r < 0)
-        return log_oom();
-    allow_descriptors(listeners_count(m->listeners) + DESCRIPTORS_EXTRA);
-    log_info("%zu service%s loaded in %llu ms.", n_served, n_served == 1 ? "" : "s",
-            (unsigned long long) ((now_monotonic() - begin) / USEC_PER_MSEC));
-    return 0;
-}
+/* ── what gateways are given ── */
 
 int manager_publication(Manager *m, bool main_listeners, Publication **ret)
 {
     Publication **p = &m->publications[main_listeners];
 
     if (!*p) {
-        int r = publication_new(m->config, m->config_slots, m->listeners, main_listeners, p);
+        int r = publication_new(
+                m->config, m->config_slots, m->listeners, main_listeners, reloads_will_retry(&m->reloads), p);
         if (r < 0)
             return r;
     }
@@ -266,6 +195,7 @@ void manager_listeners_changed(Manager *m)
 
 void manager_gateways_changed(Manager *m)
 {
+    reloads_check(&m->reloads);
     if (m->peers.n == 0 && listeners_forget_lent(m->listeners))
         manager_listeners_changed(m);
     report_soon(m);
@@ -281,8 +211,7 @@ static int manager_begin(Manager *m)
     (void) sd_event_source_set_description(m->report, "report");
     (void) sd_event_source_set_priority(m->report, SD_EVENT_PRIORITY_IDLE + 1);
     report_soon(m);
-    r = recovery_start(&m->recovery, m);
-    if (r < 0)
+    if ((r = recovery_start(&m->recovery, m)) < 0 || (r = reloads_init(&m->reloads, m)) < 0)
         return r;
     return peers_init(&m->peers, m, m->runtime.listen_fd);
 }
@@ -309,6 +238,8 @@ static int reach_service_manager(Manager *m, ServiceManager which)
 
 int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
 {
+    ConfigurationChange change;
+
     _cleanup_(manager_freep) Manager *m = new0(Manager, 1);
     if (!m) {
         fd_close(options->listen_fd);
@@ -356,7 +287,7 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
             .recovered = on_recovered,
             .userdata = m,
     };
-    r = manager_load(m, &options->config);
+    r = configuration_load(m, &change);
     if (r < 0)
         return r;
     r = manager_begin(m);
@@ -373,6 +304,7 @@ Manager *manager_free(Manager *m)
     /* Services tell of themselves while they go, and gateways' ends are told to services. */
     peers_done(&m->peers);
     control_link_free(m->control_link);
+    reloads_done(&m->reloads);
     recovery_done(&m->recovery);
     idle_exit_done(&m->idle_exit);
     for (size_t i = 0; i < m->n_services; i++)
@@ -419,6 +351,7 @@ void manager_shutdown(Manager *m, const char *reason)
     size_t n = n_still_up(m);
     log_info("Shutting down (%s), %zu service%s to stop.", reason, n, n == 1 ? "" : "s");
     (void) sd_notify(false, "STOPPING=1");
+    reloads_done(&m->reloads);
     peers_close_door(&m->peers);
     recovery_done(&m->recovery);
     for (size_t i = 0; i < m->n_services; i++) {

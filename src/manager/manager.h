@@ -19,6 +19,7 @@
 #include "manager/peers.h"
 #include "manager/publish.h"
 #include "manager/recovery.h"
+#include "manager/reload.h"
 #include "manager/runtime.h"
 #include "manager/slots.h"
 #include "service/service.h"
@@ -53,6 +54,8 @@ typedef struct Manager {
     ServiceHost host;
     ConfigPaths paths; /* the options' */
     Config *config;
+    uint64_t generation; /* of the configuration, from 1 */
+    Reloads reloads;
 
     Slots slots;
     uint32_t *config_slots; /* of config->services[i]; NO_SLOT for one that is left out */
@@ -100,12 +103,18 @@ Service *manager_service(const Manager *m, uint32_t slot);
 /* The service of a name, NULL where there is none. */
 Service *manager_find(const Manager *m, const char *name);
 
+/* Writes the service's state where gateways read it. */
+void manager_publish_state(Manager *m, const Service *s);
+/* Frees a service that was removed. Not to be called by it. */
+void manager_forget(Manager *m, uint32_t slot);
+
 /* The publication for a gateway, made at first use; ours. Returns 0 or -errno. */
 int manager_publication(Manager *m, bool main_listeners, Publication **ret);
 /* Other sockets are there than a publication knows of: the next gateway gets one that is made anew. */
 void manager_listeners_changed(Manager *m);
 
-/* A gateway has come, has left, or wants to know. What that changes is seen once this turn of the loop ends.
+/* A gateway has come, has left, has gone over to another configuration, or wants to know. What that changes
+ * is seen once this turn of the loop ends.
  */
 void manager_gateways_changed(Manager *m);
 

@@ -37,6 +37,9 @@ struct Peer {
     Control *control;
     const ActivityTable *activity; /* NULL until attached */
     Publication *publication;      /* what it was given */
+    uint64_t generation;           /* of the configuration that it uses */
+    bool main_listeners;
+    bool told; /* that there is another one, for which it has not asked yet */
     PendingWake *wakes;
     size_t n_wakes;
     sd_bus_message *await_offline; /* the call that waits, NULL = none */
@@ -179,10 +182,64 @@ int peer_attach(Peer *p, uint32_t version, bool main_listeners, const Publicatio
     activity_add(&p->manager->activity, activity);
     p->activity = activity;
     p->publication = publication_ref(publication);
+    p->main_listeners = main_listeners;
+    p->generation = p->manager->generation;
     log_info("Gateway of process %d has attached.", (int) p->pid);
     *ret = publication;
     *ret_activity_fd = TAKE_FD(fd);
     return 0;
+}
+
+/* Nobody else is to hear of it: most of those who look after services have no use for it. */
+void peer_tell_changed(Peer *p)
+{
+    if (!p->activity || p->told)
+        return;
+    int r = sd_bus_emit_signal(p->bus, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_CHANGED, NULL);
+    if (r < 0) /* on its way out */
+        log_debug_errno(r, "Cannot tell the gateway of process %d: %m", (int) p->pid);
+    else
+        p->told = true;
+}
+
+uint64_t peer_generation(const Peer *p)
+{
+    return p->activity ? p->generation : UINT64_MAX;
+}
+
+pid_t peer_pid(const Peer *p)
+{
+    return p->pid;
+}
+
+int peer_update(Peer *p, uint64_t *ret_generation, const Publication **ret, sd_bus_error *error)
+{
+    Publication *now;
+
+    if (!p->activity)
+        return sd_bus_error_set(error, BUS_ERROR_NOT_ATTACHED, "Attach comes first");
+    int r = manager_publication(p->manager, p->main_listeners, &now);
+    if (r < 0)
+        return log_error_errno(r, "Cannot make the gateway's route image: %m");
+    Publication *before = p->publication;
+    p->publication = publication_ref(now);
+    publication_unref(before);
+    p->told = false;
+    *ret_generation = p->manager->generation;
+    *ret = now;
+    return 0;
+}
+
+void peer_updated(Peer *p, uint64_t generation, const char *problem)
+{
+    if (!p->activity || generation > p->manager->generation)
+        return;
+    if (*problem)
+        log_error("The gateway of process %d cannot use the new configuration: %s", (int) p->pid, problem);
+    else
+        log_debug("The gateway of process %d uses the new configuration.", (int) p->pid);
+    p->generation = MAX(p->generation, generation);
+    reloads_check(&p->manager->reloads);
 }
 
 int peer_listeners(Peer *p, uint32_t first, const int **ret, size_t *ret_n, sd_bus_error *error)
@@ -191,6 +248,8 @@ int peer_listeners(Peer *p, uint32_t first, const int **ret, size_t *ret_n, sd_b
 
     if (!given)
         return sd_bus_error_set(error, BUS_ERROR_NOT_ATTACHED, "Attach comes first");
+    if (given != p->manager->publications[p->main_listeners])
+        return sd_bus_error_set(error, BUS_ERROR_OUTDATED, "there are other listeners by now");
     if (first > given->n_listeners)
         return sd_bus_error_setf(
                 error, SD_BUS_ERROR_INVALID_ARGS, "there are %zu listeners", given->n_listeners);

@@ -25,6 +25,12 @@ void peer_refuse_waiting(Peer *p);
 bool peer_awaits_offline(const Peer *p);
 void peer_tell_offline(Peer *p);
 
+/* Tells a gateway that there is another configuration, unless it has been told and has not asked yet. */
+void peer_tell_changed(Peer *p);
+/* That it uses; UINT64_MAX: it is no gateway. */
+uint64_t peer_generation(const Peer *p);
+pid_t peer_pid(const Peer *p);
+
 /* ── what the other side asks for; manager-bus.c has read the arguments ── */
 
 /* Replies are written by the caller: *ret stays the manager's, *ret_activity_fd is the caller's to close. */
@@ -32,6 +38,10 @@ int peer_attach(Peer *p, uint32_t version, bool main_listeners, const Publicatio
         sd_bus_error *error);
 /* Sockets of the image from the first-th on, BUS_LISTENERS_MAX at most. */
 int peer_listeners(Peer *p, uint32_t first, const int **ret, size_t *ret_n, sd_bus_error *error);
+/* As of Attach, of the configuration that holds now. */
+int peer_update(Peer *p, uint64_t *ret_generation, const Publication **ret, sd_bus_error *error);
+/* It uses the configuration of that generation from now on; `problem` "" or why it does not. */
+void peer_updated(Peer *p, uint64_t generation, const char *problem);
 /* A socket from before; borrowed. */
 void peer_offer(Peer *p, int fd);
 /* One that it has from whoever started it; borrowed. */

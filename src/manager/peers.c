@@ -133,6 +133,29 @@ void peers_tell_if_offline(Peers *p)
         peer_tell_offline(p->peers[i]);
 }
 
+void peers_tell_changed(Peers *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        peer_tell_changed(p->peers[i]);
+}
+
+uint64_t peers_oldest_generation(const Peers *p)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; i < p->n; i++)
+        oldest = MIN(oldest, peer_generation(p->peers[i]));
+    return oldest;
+}
+
+void peers_log_laggards(const Peers *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (peer_generation(p->peers[i]) < p->manager->generation)
+            log_warning("The gateway of process %d does not use the new configuration yet.",
+                    (int) peer_pid(p->peers[i]));
+}
+
 void peers_done(Peers *p)
 {
     peers_close_door(p);

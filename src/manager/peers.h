@@ -28,5 +28,11 @@ int peers_init(Peers *p, Manager *m, int listen_fd);
 void peers_close_door(Peers *p);
 /* Answers those who wait until all services are offline, if they are. */
 void peers_tell_if_offline(Peers *p);
+/* Tells the gateways that there is another configuration to go over to. */
+void peers_tell_changed(Peers *p);
+/* The oldest generation that a gateway uses; UINT64_MAX: there is none. */
+uint64_t peers_oldest_generation(const Peers *p);
+/* Logs who does not use the newest one. */
+void peers_log_laggards(const Peers *p);
 /* Ends all connections. */
 void peers_done(Peers *p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 
-/* Builds a publication. It runs once a configuration and kind of gateway, at the first Attach that needs it:
- * then all workers get the same image and the same sockets. One route that cannot be served takes nothing
+/* Builds a publication. It runs once a configuration and kind of gateway, for the first gateway that needs
+ * it: then all workers get the same image and the same sockets. One route that cannot be served takes nothing
  * else down. */
 
 #include "manager/publish.h"
@@ -18,6 +18,7 @@ typedef struct Draft {
     Listeners *listeners;
     RouteBuilder *builder;
     Publication *publication;
+    int listen_failed_level;
 } Draft;
 
 Publication *publication_ref(Publication *p)
@@ -97,8 +98,9 @@ static int add_main_listeners(Draft *d)
         const SocketAddress *a = &d->config->global.listen[i];
         int fd = listeners_get(d->listeners, a);
         if (fd < 0) {
-            (void) log_full(LOG_ERR, fd, NULL, listen_failed, "Cannot listen on %s: %m",
+            (void) log_full(d->listen_failed_level, fd, NULL, listen_failed, "Cannot listen on %s: %m",
                     socket_address_format(buf, a));
+            d->publication->n_missing++;
             continue;
         }
         int r = route_builder_add_main_listener(d->builder, a);
@@ -116,7 +118,8 @@ static int add_port_route(Draft *d, const ServiceConfig *s, const RouteConfig *r
 
     int fd = listeners_get(d->listeners, &route->listen);
     if (fd < 0) {
-        (void) log_full(LOG_ERR, fd, s->name, listen_failed,
+        d->publication->n_missing++;
+        (void) log_full(d->listen_failed_level, fd, s->name, listen_failed,
                 "Cannot listen on %s, its requests are not served: %m",
                 socket_address_format(buf, &route->listen));
         return 0;
@@ -177,7 +180,7 @@ static int add_service(Draft *d, const ServiceConfig *s, uint32_t slot)
 }
 
 int publication_new(const Config *config, const uint32_t *slots, Listeners *listeners, bool main_listeners,
-        Publication **ret)
+        bool tried_again, Publication **ret)
 {
     _cleanup_(route_builder_freep) RouteBuilder *builder = route_builder_new();
     _cleanup_(publication_unrefp) Publication *p = new0(Publication, 1);
@@ -187,7 +190,7 @@ int publication_new(const Config *config, const uint32_t *slots, Listeners *list
         *p = (Publication){.n_ref = 1, .routes_fd = -EBADF};
     if (!builder || !p)
         return -ENOMEM;
-    Draft d = {config, listeners, builder, p};
+    Draft d = {config, listeners, builder, p, tried_again ? LOG_DEBUG : LOG_ERR};
 
     add_settings(&d);
     for (size_t i = 0; i < config->global.n_trusted_proxies; i++) {

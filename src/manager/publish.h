@@ -13,13 +13,15 @@ typedef struct Publication {
     int routes_fd;
     int *listeners; /* by the image's listener index; owned by Listeners */
     size_t n_listeners;
+    size_t n_missing; /* addresses, each as often as it is named, that could not be bound */
 } Publication;
 
 /* `slots`: each of config->services' slot, NO_SLOT for one that is left out. An address that cannot be bound
- * is logged and left out, with the routes that it has. main_listeners: with the configuration's `listen`?
- * Returns 0 or -errno; logs only single routes. */
+ * is left out, with the routes that it has, and logged unless `tried_again`: gateways may still have open
+ * what is in its way. main_listeners: with the configuration's `listen`? Returns 0 or -errno; logs only
+ * single routes. */
 int publication_new(const Config *config, const uint32_t *slots, Listeners *listeners, bool main_listeners,
-        Publication **ret);
+        bool tried_again, Publication **ret);
 Publication *publication_ref(Publication *p);
 Publication *publication_unref(Publication *p);
 DEFINE_CLEANUP(Publication *, publication_unref)

@@ -10,6 +10,8 @@
 
 #define AT_ONCE 32U
 
+typedef enum RecoveryTurn { TURN_TO_COME, TURN_RUNNING, TURN_OVER } RecoveryTurn;
+
 static void go_on(Recovery *r)
 {
     bool more = r->next < r->manager->n_services && r->n_running < AT_ONCE;
@@ -20,14 +22,14 @@ void recovery_hurry(Recovery *r, uint32_t slot)
 {
     Service *s = manager_service(r->manager, slot);
 
-    if (!s || !r->begun || r->begun[slot])
+    if (!s || !r->turns || r->turns[slot] != TURN_TO_COME)
         return;
-    r->begun[slot] = true;
+    r->turns[slot] = TURN_RUNNING;
     r->n_running++;
-    int e = service_recover(s);
+    int e = service_is_recovering(s) ? 0 : service_recover(s);
     if (e < 0) {
         log_service_warning_errno(service_name(s), e, "Cannot find out whether it runs already: %m");
-        recovery_ended(r);
+        recovery_ended(r, slot);
     }
 }
 
@@ -36,11 +38,12 @@ bool recovery_is_over(const Recovery *r)
     return !r->source || (r->next >= r->manager->n_services && r->n_running == 0);
 }
 
-void recovery_ended(Recovery *r)
+void recovery_ended(Recovery *r, uint32_t slot)
 {
-    if (!r->source) /* shutting down */
+    if (!r->source || r->turns[slot] != TURN_RUNNING) /* shutting down, or not asked by us */
         return;
     assert(r->n_running > 0);
+    r->turns[slot] = TURN_OVER;
     r->n_running--;
     go_on(r);
 }
@@ -54,10 +57,35 @@ static int on_turn(sd_event_source *source, void *userdata)
     return 0;
 }
 
+int recovery_grow(Recovery *r, size_t n_slots)
+{
+    if (!r->source) /* all of them are there before it begins */
+        return 0;
+    size_t n = r->manager->n_services;
+    if (n_slots <= n)
+        return 0;
+    uint8_t *grown = realloc(r->turns, n_slots);
+    if (!grown)
+        return -ENOMEM;
+    memset(grown + n, TURN_TO_COME, n_slots - n);
+    r->turns = grown;
+    return 0;
+}
+
+void recovery_add(Recovery *r, uint32_t slot)
+{
+    if (!r->source)
+        return;
+    assert(r->turns[slot] != TURN_RUNNING);
+    r->turns[slot] = TURN_TO_COME;
+    r->next = MIN(r->next, slot);
+    go_on(r);
+}
+
 int recovery_start(Recovery *r, Manager *m)
 {
-    *r = (Recovery){.manager = m, .begun = new0(bool, MAX(m->n_services, (size_t) 1))};
-    if (!r->begun)
+    *r = (Recovery){.manager = m, .turns = new0(uint8_t, MAX(m->n_services, (size_t) 1))};
+    if (!r->turns)
         return -ENOMEM;
     int e = sd_event_add_defer(m->event, &r->source, on_turn, r);
     if (e < 0)
@@ -71,5 +99,5 @@ int recovery_start(Recovery *r, Manager *m)
 void recovery_done(Recovery *r)
 {
     r->source = sd_event_source_disable_unref(r->source);
-    r->begun = mfree(r->begun);
+    r->turns = mfree(r->turns);
 }

@@ -119,15 +119,22 @@ static void retire_check(Service *s)
         retire_now(s);
 }
 
+static int limit_retirement(Service *s, usec_t limit)
+{
+    return event_arm_timer(
+            s->host->backend.event, &s->retire_timer, limit, on_retire_limit, s, "retire-limit");
+}
+
 int service_retire(Service *s, const char *reason, usec_t limit)
 {
+    if (s->retiring)
+        return limit_retirement(s, limit);
     if (!s->backend || s->state != SERVICE_ONLINE)
         return service_stop(s, reason);
     service_set_state(s, SERVICE_STOPPING, reason);
     s->retiring = true;
     watch(s, true);
-    int r = event_arm_timer(
-            s->host->backend.event, &s->retire_timer, limit, on_retire_limit, s, "retire-limit");
+    int r = limit_retirement(s, limit);
     if (r < 0) {
         log_service_error_errno(service_name(s), r, "Cannot limit the time for what is in flight: %m");
         retire_now(s);
