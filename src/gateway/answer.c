@@ -342,11 +342,11 @@ static bool head_fits(Exchange *e, size_t head_len)
     const union MHD_ConnectionInfo *size;
 
     if (head_len < 4096)
-        return true; /* server_pool_size() is twice the largest request head */
+        return true; /* hall_pool_size() is twice the largest request head */
     size = MHD_get_connection_info(e->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     (void) MHD_get_connection_values_n(
             e->mhd, MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND, on_any_value, &u);
-    return size && size->header_size + u.bytes + head_len + 512 < server_pool_size(e->client->proxy->server);
+    return size && size->header_size + u.bytes + head_len + 512 < hall_pool_size(e->client->hall);
 }
 
 void answer_from_upstream(Exchange *e, const ResponseHead *head, size_t head_len, char *data, size_t len)

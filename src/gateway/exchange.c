@@ -207,7 +207,6 @@ static bool check_body(Exchange *e, size_t head_size, RequestRefusal *refusal)
  * answer is ready, after which the connection closes. */
 static bool check_head(Exchange *e)
 {
-    Proxy *p = proxy_of(e);
     Field fields[REQUEST_FIELDS_MAX];
     RequestRefusal refusal = {};
     size_t n;
@@ -225,9 +224,9 @@ static bool check_head(Exchange *e)
 
     if (a == AUDIT_BAD)
         refusal = (RequestRefusal){400, "The request's header fields are malformed."};
-    else if (e->target_len > server_max_head(p->server) / 2)
+    else if (e->target_len > hall_max_head(e->client->hall) / 2)
         refusal = (RequestRefusal){414, "The request target is too long."};
-    else if (a == AUDIT_TOO_MANY || size->header_size > server_max_head(p->server))
+    else if (a == AUDIT_TOO_MANY || size->header_size > hall_max_head(e->client->hall))
         refusal = (RequestRefusal){431, "The request's header fields are too many or too long."};
     else if (request_check(&head, &e->facts, &refusal) == 0 && check_body(e, size->header_size, &refusal))
         return true;

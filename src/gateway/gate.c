@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 
-/* Owns the gates, which come into being with a service's first request, and the accounting in the activity
- * table.
+/* One gate: its tickets, and the accounting in the activity table.
  *
  * Invariants: g->open is the number of tickets of the gate, less those that rest, and the table's `active`
  * shows it at all times while attached, and `waiting` how many of them are parked; ticket_open() makes it
@@ -12,227 +11,29 @@
  * the next when one is answered. A small server's backlog (5 in many) would drop the rest, and TCP would try
  * again only a second later. */
 
-#include "gateway/gate.h"
+#include "gateway/gate-internal.h"
 
-#include "util/event.h"
 #include "util/log.h"
 
 #define WINDOW 32
-#define MANAGER_GRACE (10 * USEC_PER_SEC)
-#define UNREACHABLE "The service manager of dynapm cannot be reached."
 
-struct Gate {
-    Gates *set;
-    char *name;
-    uint32_t slot;
-    bool proxy_only;
-    bool gone; /* not in the current routes any more; freed with its last ticket, resting or not */
-    uint64_t open, resting;
-    uint64_t requests;
-    Ticket *parked_head, *parked_tail;
-    uint32_t n_parked, n_admitted;
-    bool let_in; /* the service was found online for those who are parked */
-    sd_bus_slot *wake;
-    uint32_t dead_epoch;
-    char *reason;
-    sd_event_source *admit;
-};
-
-struct Gates {
-    sd_event *event;
-    Link *link;
-    const StatusTable *status;
-    ActivityTable *activity;
-    RouteImage *routes;
-    Gate **gates; /* by index of the image's service */
-    size_t n_gates;
-    size_t n_parked, n_open;
-    sd_event_source *grace;
-    bool orphaned; /* no manager for longer than MANAGER_GRACE */
-};
-
-static int gate_send_wake(Gate *g);
-static void gate_refuse(Gate *g, const char *why, uint32_t retry_after);
-
-Gates *gates_new(sd_event *event)
+void gate_publish(Gate *g)
 {
-    Gates *gs = new0(Gates, 1);
-    if (gs)
-        gs->event = sd_event_ref(event);
-    return gs;
-}
-
-static Gate *gate_free(Gate *g)
-{
-    assert(g->open == 0 && g->resting == 0 && !g->parked_head);
-    sd_bus_slot_unref(g->wake);
-    sd_event_source_disable_unref(g->admit);
-    free(g->reason);
-    free(g->name);
-    return mfree(g);
-}
-
-static void gate_free_if_done(Gate *g)
-{
-    if (g->open == 0 && g->resting == 0)
-        gate_free(g);
-}
-
-Gates *gates_free(Gates *gs)
-{
-    if (!gs)
-        return NULL;
-    for (size_t i = 0; i < gs->n_gates; i++)
-        if (gs->gates[i])
-            gate_free(gs->gates[i]);
-    free(gs->gates);
-    sd_event_source_disable_unref(gs->grace);
-    sd_event_unref(gs->event);
-    return mfree(gs);
-}
-
-static void gate_publish(Gate *g)
-{
-    if (!g->gone)
+    if (g->has_slot)
         atomic_store(&g->set->activity->slots[g->slot].active, g->open);
 }
 
-static void gate_publish_waiting(Gate *g)
+void gate_publish_waiting(Gate *g)
 {
-    if (!g->gone)
+    if (g->has_slot)
         atomic_store(&g->set->activity->slots[g->slot].waiting, g->n_parked);
 }
 
 /* Of those that are open, none is with the service: whoever wants to stop it may. */
 static void gate_tell_if_idle(Gate *g)
 {
-    if (g->open == g->n_parked && !g->gone && atomic_load(&g->set->status->slots[g->slot].watch))
+    if (g->open == g->n_parked && g->has_slot && atomic_load(&g->set->status->slots[g->slot].watch))
         link_idle(g->set->link, g->slot);
-}
-
-static int compare_names(const void *a, const void *b, void *routes)
-{
-    const RouteImage *i = routes;
-    return strcmp(route_image_string(i, route_image_service(i, *(const uint32_t *) a)->name),
-            route_image_string(i, route_image_service(i, *(const uint32_t *) b)->name));
-}
-
-/* Where each existing gate's service stands in the new image. Names are compared only after a restart of the
- * manager. */
-static int move_gates(Gates *gs, const RouteImage *routes, Gate **to, size_t n)
-{
-    _cleanup_free_ uint32_t *order = new0(uint32_t, n ? n : 1);
-    if (!order)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < n; i++)
-        order[i] = i;
-    qsort_r(order, n, sizeof *order, compare_names, (void *) routes);
-
-    for (size_t i = 0; i < gs->n_gates; i++) {
-        Gate *g = gs->gates[i];
-        if (!g)
-            continue;
-        size_t low = 0, high = n;
-        while (low < high) {
-            size_t middle = (low + high) / 2;
-            if (strcmp(route_image_string(routes, route_image_service(routes, order[middle])->name),
-                        g->name) < 0)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        const RouteService *s = low < n ? route_image_service(routes, order[low]) : NULL;
-        if (s && streq(route_image_string(routes, s->name), g->name)) {
-            to[order[low]] = g;
-            g->slot = s->slot;
-            g->proxy_only = s->proxy_only;
-        } else
-            g->gone = true;
-    }
-    return 0;
-}
-
-int gates_attach(
-        Gates *gs, Link *link, const StatusTable *status, ActivityTable *activity, RouteImage *routes)
-{
-    size_t n = route_image_n_services(routes);
-    _cleanup_free_ Gate **gates = new0(Gate *, n ? n : 1);
-    if (!gates)
-        return -ENOMEM;
-    int r = move_gates(gs, routes, gates, n);
-    if (r < 0)
-        return r;
-
-    gs->link = link;
-    gs->status = status;
-    gs->activity = activity;
-    gs->routes = routes;
-    gs->orphaned = false;
-    event_disarm(gs->grace);
-
-    Gate **old = gs->gates;
-    size_t n_old = gs->n_gates;
-    gs->gates = TAKE_PTR(gates);
-    gs->n_gates = n;
-    for (size_t i = 0; i < n_old; i++) {
-        Gate *g = old[i];
-        if (!g)
-            continue;
-        g->wake = sd_bus_slot_unref(g->wake);
-        if (g->gone) {
-            g->gone = false; /* not to be freed under our feet by the last ticket */
-            gate_refuse(g, "This service is not configured any more.", 1);
-            g->gone = true;
-            gate_free_if_done(g);
-            continue;
-        }
-        gate_publish(g);
-        gate_publish_waiting(g);
-        if (g->parked_head && !g->let_in && gate_send_wake(g) < 0)
-            gate_refuse(g, UNREACHABLE, 5);
-    }
-    free(old);
-    return 0;
-}
-
-static int on_grace_over(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    Gates *gs = userdata;
-
-    gs->orphaned = true;
-    log_error(
-            "No manager for 10s: requests for services that are not online are refused until there is one.");
-    for (size_t i = 0; i < gs->n_gates; i++) {
-        Gate *g = gs->gates[i];
-        if (g && !g->let_in)
-            gate_refuse(g, UNREACHABLE, 5);
-    }
-    return 0;
-}
-
-void gates_detach(Gates *gs)
-{
-    (void) event_arm_timer(gs->event, &gs->grace, MANAGER_GRACE, on_grace_over, gs, "manager-grace");
-}
-
-Gate *gates_get(Gates *gs, uint32_t service)
-{
-    assert(service < gs->n_gates);
-    Gate *g = gs->gates[service];
-    if (likely(g))
-        return g;
-
-    const RouteService *s = route_image_service(gs->routes, service);
-    g = new0(Gate, 1);
-    if (!g)
-        return NULL;
-    g->name = strdup(route_image_string(gs->routes, s->name));
-    if (!g->name)
-        return mfree(g);
-    g->set = gs;
-    g->slot = s->slot;
-    g->proxy_only = s->proxy_only;
-    return gs->gates[service] = g;
 }
 
 const char *gate_name(const Gate *g)
@@ -251,23 +52,6 @@ uint32_t gate_online_epoch(const Gate *g)
     return atomic_load(&s->state) == SERVICE_ONLINE ? atomic_load(&s->epoch) : 0;
 }
 
-void gates_refuse_parked(Gates *gs, const char *why)
-{
-    for (size_t i = 0; i < gs->n_gates; i++)
-        if (gs->gates[i])
-            gate_refuse(gs->gates[i], why, 1);
-}
-
-size_t gates_n_parked(const Gates *gs)
-{
-    return gs->n_parked;
-}
-
-size_t gates_n_open(const Gates *gs)
-{
-    return gs->n_open;
-}
-
 void ticket_open(Ticket *t, Gate *g, void (*proceed)(Ticket *t, const GateVerdict *verdict))
 {
     *t = (Ticket){.gate = g, .state = TICKET_OPEN, .proceed = proceed};
@@ -277,7 +61,7 @@ void ticket_open(Ticket *t, Gate *g, void (*proceed)(Ticket *t, const GateVerdic
     gate_publish(g);
 }
 
-static void gate_unpark(Ticket *t)
+void gate_unpark(Ticket *t)
 {
     Gate *g = t->gate;
 
@@ -329,7 +113,7 @@ static int on_admit(sd_event_source *source, void *userdata)
     return 0;
 }
 
-static void gate_refuse(Gate *g, const char *why, uint32_t retry_after)
+void gate_refuse(Gate *g, const char *why, uint32_t retry_after)
 {
     GateVerdict no = {.why = why, .retry_after = MAX(retry_after, 1U)};
 
@@ -363,8 +147,7 @@ static void on_wake_done(
     gate_admit_soon(g);
 }
 
-/* Without a manager the wake is sent by gates_attach(). */
-static int gate_send_wake(Gate *g)
+int gate_send_wake(Gate *g)
 {
     int r = link_wake(g->set->link, g->slot, g->dead_epoch, g->reason, on_wake_done, g, &g->wake);
     if (r == -ENOTCONN && !g->set->orphaned)
@@ -391,7 +174,7 @@ int ticket_park(Ticket *t, uint32_t dead_epoch, const char *reason)
         g->dead_epoch = dead_epoch;
         int r = gate_send_wake(g);
         if (r < 0) {
-            gate_refuse(g, UNREACHABLE, 5); /* nobody would let those in who wait already */
+            gate_refuse(g, MANAGER_UNREACHABLE, 5); /* nobody would let those in who wait already */
             return log_service_error_errno(g->name, r, "Cannot ask the manager to wake the service: %m");
         }
     }
@@ -426,7 +209,7 @@ static void gate_count_down(Gate *g)
 {
     g->open--;
     g->set->n_open--;
-    if (g->gone)
+    if (!g->has_slot)
         return;
     ActivitySlot *a = &g->set->activity->slots[g->slot];
     atomic_store_explicit(&a->last_activity, now_monotonic(), memory_order_release);
@@ -477,6 +260,5 @@ void ticket_close(Ticket *t)
         gate_count_down(g);
     t->state = TICKET_NONE;
     t->gate = NULL;
-    if (g->gone)
-        gate_free_if_done(g);
+    gate_free_if_done(g);
 }

@@ -38,10 +38,17 @@ Gates *gates_new(sd_event *event);
 Gates *gates_free(Gates *gs);
 DEFINE_CLEANUP(Gates *, gates_free)
 
-/* (Re)connects to a manager's tables: counts of open tickets are published in the new ones, wakes are sent
- * again. All are borrowed until the next call or gates_free(). 0 or -ENOMEM, and then all is as before. */
+/* (Re)connects to a manager's tables. All are borrowed until the next call or gates_free(). 0 or -ENOMEM, and
+ * then all is as before. When everybody knows of the new routes, gates_attached() follows: counts of open
+ * tickets are published in the new tables, wakes are sent again, and who waits for a service that is not
+ * there any more proceeds, as if it were online: it finds out by the new routes what has become of it. */
 int gates_attach(
         Gates *gs, Link *link, const StatusTable *status, ActivityTable *activity, RouteImage *routes);
+void gates_attached(Gates *gs);
+/* The same manager has other routes. As above, but that what is counted and asked for goes on: that of a
+ * service which is not in the new routes until its last ticket is closed. */
+int gates_update(Gates *gs, RouteImage *routes);
+void gates_updated(Gates *gs);
 /* The manager is gone. Waiting requests wait for the next one, for a while. */
 void gates_detach(Gates *gs);
 

@@ -6,9 +6,8 @@
  *
  * Invariant: l->attached is true only between a successful Attach and the loss of that same connection. */
 
-#include "gateway/link.h"
+#include "gateway/link-internal.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "ipc/bus.h"
@@ -17,21 +16,7 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-#define RETRY_MIN (2 * USEC_PER_MSEC)
 #define RETRY_MAX (500 * USEC_PER_MSEC)
-#define CALL_TIMEOUT (24 * 60 * USEC_PER_MINUTE) /* a start has its own limit, in the manager */
-
-struct Link {
-    sd_event *event;
-    SocketAddress address;
-    bool main_listeners, attached;
-    const LinkEvents *events;
-    void *userdata;
-    sd_bus *bus;
-    sd_event_source *retry;
-    usec_t pause;
-    LinkAttachment attachment; /* as far as it has come */
-};
 
 typedef struct WakeCall {
     LinkWakeDone done;
@@ -44,13 +29,12 @@ typedef struct OfflineCall {
 } OfflineCall;
 
 static int link_connect(Link *l);
-static int link_attach(Link *l);
 
 static void link_drop(Link *l)
 {
     bool was_attached = l->attached;
 
-    l->attached = false;
+    l->attached = l->fetching = l->changed = false;
     if (l->bus) {
         sd_bus_detach_event(l->bus);
         l->bus = sd_bus_close_unref(l->bus);
@@ -73,12 +57,20 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* The bus may be dispatching us: it is only ever torn down from the timer. */
-static void link_retry(Link *l)
+/* The connection going down, or the manager, shows as an error reply to each call under way: that is no
+ * refusal. */
+bool link_manager_is_going(const sd_bus_error *e)
+{
+    return sd_bus_error_has_names(
+                   e, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_DISCONNECTED, BUS_ERROR_SHUTTING_DOWN) ||
+           sd_bus_error_get_errno(e) == ECONNRESET;
+}
+
+void link_retry(Link *l)
 {
     bool was_attached = l->attached;
 
-    l->attached = false;
+    l->attached = l->fetching = l->changed = false;
     (void) event_arm_timer(l->event, &l->retry, l->pause, on_retry, l, "manager-retry");
     l->pause = MIN(l->pause * 2, RETRY_MAX);
     if (was_attached)
@@ -93,183 +85,9 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
         link_retry(l);
     else if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Connected") && link_attach(l) < 0)
         link_retry(l);
+    else if (sd_bus_message_is_signal(m, BUS_GATEWAY_INTERFACE, BUS_CHANGED))
+        link_update(l);
     return 0;
-}
-
-/* Descriptors belong to their message: what is kept is a copy. */
-static int read_fd(sd_bus_message *m, int *ret)
-{
-    int fd, r = sd_bus_message_read(m, "h", &fd);
-    if (r <= 0)
-        return r;
-    fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (fd < 0)
-        return -errno;
-    *ret = fd;
-    return 1;
-}
-
-static int read_listeners(sd_bus_message *m, LinkAttachment *a, size_t *ret_n)
-{
-    int r = sd_bus_message_enter_container(m, 'a', "h");
-    if (r < 0)
-        return r;
-    size_t n = 0;
-    for (;; n++) {
-        if (a->n_listeners >= SLOTS_MAX)
-            return -E2BIG;
-        int *grown = reallocarray(a->listeners, a->n_listeners + 1, sizeof *grown);
-        if (!grown)
-            return -ENOMEM;
-        a->listeners = grown;
-        r = read_fd(m, &a->listeners[a->n_listeners]);
-        if (r <= 0)
-            break;
-        a->n_listeners++;
-    }
-    *ret_n = n;
-    return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
-static void drop_attachment(Link *l)
-{
-    LinkAttachment *a = &l->attachment;
-
-    fd_close(a->status_fd);
-    fd_close(a->activity_fd);
-    fd_close(a->routes_fd);
-    for (size_t i = 0; i < a->n_listeners; i++)
-        fd_close(a->listeners[i]);
-    free(a->listeners);
-    *a = (LinkAttachment){.status_fd = -EBADF, .activity_fd = -EBADF, .routes_fd = -EBADF};
-}
-
-/* The connection going down, or the manager, shows as an error reply to each call under way: that is no
- * refusal. */
-static bool manager_is_going(const sd_bus_error *e)
-{
-    return sd_bus_error_has_names(
-                   e, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_DISCONNECTED, BUS_ERROR_SHUTTING_DOWN) ||
-           sd_bus_error_get_errno(e) == ECONNRESET;
-}
-
-static void attach_failed(Link *l, const sd_bus_error *e)
-{
-    if (manager_is_going(e))
-        link_retry(l);
-    else
-        l->events->refused(sd_bus_error_get_errno(e), e->message, l->userdata);
-}
-
-static int on_listeners(sd_bus_message *m, void *userdata, sd_bus_error *error);
-
-/* So many sockets have come with the last message: if it was full there are more to ask for, else all is
- * there. */
-static int attach_next(Link *l, size_t n_last)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    int r;
-
-    if (n_last >= BUS_LISTENERS_MAX) {
-        if ((r = sd_bus_message_new_method_call(
-                     l->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_LISTENERS)) < 0 ||
-                (r = sd_bus_message_append(m, "u", (uint32_t) l->attachment.n_listeners)) < 0)
-            return r;
-        return sd_bus_call_async(l->bus, NULL, m, on_listeners, l, CALL_TIMEOUT);
-    }
-    l->attached = true;
-    r = l->events->attached(&l->attachment, l->userdata);
-    drop_attachment(l);
-    if (r < 0)
-        l->attached = false;
-    else
-        l->pause = RETRY_MIN;
-    return r;
-}
-
-static void attach_unusable(Link *l, int r)
-{
-    drop_attachment(l);
-    l->events->refused(-r, "its answer cannot be used; are both programs of the same version?", l->userdata);
-}
-
-static int on_listeners(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    Link *l = userdata;
-    const sd_bus_error *e = sd_bus_message_get_error(m);
-    size_t n = 0;
-
-    if (e) {
-        drop_attachment(l);
-        attach_failed(l, e);
-        return 0;
-    }
-    int r = read_listeners(m, &l->attachment, &n);
-    if (r >= 0)
-        r = attach_next(l, n);
-    if (r < 0)
-        attach_unusable(l, r);
-    return 0;
-}
-
-static int on_attached(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    Link *l = userdata;
-    const sd_bus_error *e = sd_bus_message_get_error(m);
-    LinkAttachment *a = &l->attachment;
-    size_t n = 0;
-    int r;
-
-    if (e) {
-        attach_failed(l, e);
-        return 0;
-    }
-    drop_attachment(l);
-    if ((r = read_fd(m, &a->status_fd)) >= 0 && (r = read_fd(m, &a->activity_fd)) >= 0 &&
-            (r = read_fd(m, &a->routes_fd)) >= 0 && (r = read_listeners(m, a, &n)) >= 0)
-        r = attach_next(l, n);
-    if (r < 0)
-        attach_unusable(l, r);
-    return 0;
-}
-
-/* Sends sockets, as many as there are, by calls that each carry some. */
-static int send_sockets(Link *l, const char *method, int (*get)(size_t at, void *userdata))
-{
-    int fd = get(0, l->userdata), r;
-
-    for (size_t at = 0; fd >= 0;) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        if ((r = sd_bus_message_new_method_call(l->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, method)) <
-                        0 ||
-                (r = sd_bus_message_set_expect_reply(m, false)) < 0 ||
-                (r = sd_bus_message_open_container(m, 'a', "h")) < 0)
-            return r;
-        for (size_t n = 0; n < BUS_LISTENERS_MAX && fd >= 0; n++) {
-            r = sd_bus_message_append(m, "h", fd);
-            if (r < 0)
-                return r;
-            fd = get(++at, l->userdata);
-        }
-        if ((r = sd_bus_message_close_container(m)) < 0 || (r = sd_bus_send(l->bus, m, NULL)) < 0)
-            return r;
-    }
-    return 0;
-}
-
-/* Not before the connection is up: sending descriptors on one that is not would block until it is. */
-static int link_attach(Link *l)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    int r;
-
-    if ((r = send_sockets(l, BUS_LEND, l->events->lend)) < 0 ||
-            (r = send_sockets(l, BUS_OFFER, l->events->offer)) < 0 ||
-            (r = sd_bus_message_new_method_call(
-                     l->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_ATTACH)) < 0 ||
-            (r = sd_bus_message_append(m, "ub", BUS_ATTACH_VERSION, (int) l->main_listeners)) < 0)
-        return r;
-    return sd_bus_call_async(l->bus, NULL, m, on_attached, l, CALL_TIMEOUT);
 }
 
 static int link_connect(Link *l)
@@ -309,7 +127,7 @@ int link_new(sd_event *event, const SocketAddress *address, bool main_listeners,
             .main_listeners = main_listeners,
             .events = events,
             .userdata = userdata,
-            .pause = RETRY_MIN,
+            .pause = LINK_RETRY_MIN,
             .attachment = {.status_fd = -EBADF, .activity_fd = -EBADF, .routes_fd = -EBADF}};
     int r = event_arm_timer(event, &l->retry, 0, on_retry, l, "manager-retry");
     if (r < 0)
@@ -322,7 +140,7 @@ void link_close(Link *l)
 {
     l->attached = false; /* nobody is to hear of this loss */
     link_drop(l);
-    drop_attachment(l);
+    link_drop_attachment(l);
     l->retry = sd_event_source_disable_unref(l->retry);
 }
 
@@ -349,7 +167,7 @@ static int on_wake_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
     int online = 0, r;
 
     if (e)
-        r = manager_is_going(e) ? -ECONNRESET : -sd_bus_error_get_errno(e);
+        r = link_manager_is_going(e) ? -ECONNRESET : -sd_bus_error_get_errno(e);
     else
         r = sd_bus_message_read(m, "busu", &online, &epoch, &why, &retry_after);
     c->done(r < 0 ? r : 0, online, epoch, e ? e->message : why, retry_after, c->userdata);
@@ -386,7 +204,7 @@ int link_wake(Link *l, uint32_t slot, uint32_t dead_epoch, const char *reason, L
     if ((r = sd_bus_message_new_method_call(l->bus, &m, NULL, BUS_PATH, BUS_GATEWAY_INTERFACE, BUS_WAKE)) <
                     0 ||
             (r = sd_bus_message_append(m, "uus", slot, dead_epoch, reason)) < 0 ||
-            (r = call_manager(l, m, CALL_TIMEOUT, on_wake_reply, c, ret)) < 0)
+            (r = call_manager(l, m, LINK_CALL_TIMEOUT, on_wake_reply, c, ret)) < 0)
         return r;
     TAKE_PTR(c);
     return 0;
@@ -397,7 +215,7 @@ static int on_offline_reply(sd_bus_message *m, void *userdata, sd_bus_error *err
     OfflineCall *c = userdata;
     const sd_bus_error *e = sd_bus_message_get_error(m);
 
-    c->done(!e ? 0 : manager_is_going(e) ? -ECONNRESET : -sd_bus_error_get_errno(e), c->userdata);
+    c->done(!e ? 0 : link_manager_is_going(e) ? -ECONNRESET : -sd_bus_error_get_errno(e), c->userdata);
     return 0;
 }
 

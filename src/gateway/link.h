@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
-/* A worker's connection to the manager: attaches at start, again after every loss, and carries wakes. */
+/* A worker's connection to the manager: attaches at start, again after every loss, fetches what changes, and
+ * carries wakes. */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -25,7 +26,9 @@ typedef struct LinkEvents {
     int (*lend)(size_t at, void *userdata);
     int (*attached)(
             LinkAttachment *a, void *userdata); /* < 0: unusable, the link is given up with an error */
-    void (*lost)(void *userdata);               /* the manager went away; the link tries again by itself */
+    /* There is another configuration: routes_fd and listeners are its. < 0: all goes on as before. */
+    int (*updated)(LinkAttachment *a, void *userdata);
+    void (*lost)(void *userdata); /* the manager went away; the link tries again by itself */
     void (*refused)(int error, const char *why,
             void *userdata); /* the manager does not want us: no use in trying again */
 } LinkEvents;

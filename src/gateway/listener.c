@@ -25,7 +25,9 @@ typedef struct Listener {
     struct Listener *next;
     int fd;
     uint32_t listener;
+    uint64_t cookie; /* of the socket, SO_COOKIE of socket(7) */
     bool given;
+    bool unwanted, is_tcp; /* while others come: was given and has not come again; was not for HTTP */
 } Listener;
 
 struct Listeners {
@@ -149,6 +151,14 @@ int listeners_new(Proxy *p, bool shared, Listeners **ret)
     return 0;
 }
 
+static uint64_t socket_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0 ? 0 : cookie;
+}
+
 int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)
 {
     Listener *l = new0(Listener, 1);
@@ -156,8 +166,13 @@ int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)
         fd_close(fd);
         return -ENOMEM;
     }
-    *l = (Listener){
-            .source.fd = -EBADF, .set = ls, .next = ls->all, .fd = fd, .listener = listener, .given = given};
+    *l = (Listener){.source.fd = -EBADF,
+            .set = ls,
+            .next = ls->all,
+            .fd = fd,
+            .listener = listener,
+            .cookie = socket_cookie(fd),
+            .given = given};
     ls->all = l;
     ls->n++;
     if (!ls->paused && !ls->stopped)
@@ -165,11 +180,11 @@ int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)
     return 0;
 }
 
-static void drop(Listeners *ls, bool given_only)
+static void drop(Listeners *ls, bool unwanted_only)
 {
     for (Listener **p = &ls->all; *p;) {
         Listener *l = *p;
-        if (given_only && !l->given) {
+        if (unwanted_only && !l->unwanted) {
             p = &l->next;
             continue;
         }
@@ -191,19 +206,51 @@ bool listeners_claim(Listeners *ls, int fd, uint32_t listener)
     return false;
 }
 
-void listeners_forget_given(Listeners *ls)
+void listeners_begin_update(Listeners *ls)
 {
-    drop(ls, true);
-    for (Listener *l = ls->all; l; l = l->next)
+    const RouteImage *routes = ls->proxy->routes;
+
+    for (Listener *l = ls->all; l; l = l->next) {
+        l->unwanted = l->given;
+        l->is_tcp = routes && l->listener < route_image_n_listeners(routes) &&
+                    route_image_listener(routes, l->listener)->tcp;
         l->listener = LISTENER_MAIN;
+    }
+}
+
+bool listeners_keep(Listeners *ls, int fd, uint32_t listener)
+{
+    uint64_t cookie = socket_cookie(fd);
+
+    for (Listener *l = ls->all; l; l = l->next)
+        if (l->unwanted && l->cookie == cookie && cookie != 0) {
+            l->unwanted = false;
+            l->listener = listener;
+            return true;
+        }
+    return false;
+}
+
+/* Those who wait in a backlog were let in by the kernel already. */
+static void sweep(Listener *l)
+{
+    for (int n = 0; n < SWEEP_MAX && accept_one(l); n++)
+        ;
+}
+
+void listeners_end_update(Listeners *ls)
+{
+    for (Listener *l = ls->all; l; l = l->next)
+        if (l->unwanted && !l->is_tcp)
+            sweep(l);
+    drop(ls, true);
 }
 
 void listeners_stop(Listeners *ls, bool own_last, bool given_last)
 {
     for (Listener *l = ls->all; l; l = l->next) {
         if (l->given ? given_last : own_last) {
-            for (int n = 0; n < SWEEP_MAX && accept_one(l); n++)
-                ;
+            sweep(l);
             /* Whoever else has it open, it listens no more. */
             (void) shutdown(l->fd, SHUT_RD);
         }

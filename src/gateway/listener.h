@@ -20,8 +20,15 @@ int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given);
 /* A manager gave `fd`, which stays the caller's, for the route image's `listener`: is it one of our own
  * sockets? Then that one serves it from now on. */
 bool listeners_claim(Listeners *ls, int fd, uint32_t listener);
-/* Closes all that a manager gave; our own serve no other than LISTENER_MAIN any more. */
-void listeners_forget_given(Listeners *ls);
+/* Another configuration's listeners come, between these two, of which the first is called while the earlier
+ * routes still hold. Meanwhile listeners_keep() says whether `fd`, which
+ * stays the caller's, is one that a manager gave before; then that one serves `listener` from now on. What
+ * was given and is not kept is closed at the end, after whoever waits there was accepted and is on
+ * LISTENER_MAIN; connections that are not HTTP are reset. Our own serve LISTENER_MAIN unless they are
+ * claimed. */
+void listeners_begin_update(Listeners *ls);
+bool listeners_keep(Listeners *ls, int fd, uint32_t listener);
+void listeners_end_update(Listeners *ls);
 /* Accepts no more; the sockets stay open, to be lent and offered to managers. Connections that wait in a
  * backlog are left to whoever accepts from that socket after us; where that is nobody (`own_last` for our own
  * sockets, `given_last` for those that a manager gave) they are taken first, and later ones are refused at

@@ -141,6 +141,10 @@ static void connection_refused(Relay *r, int error)
 {
     r->upstream = upstream_release(r->upstream, false);
     log_service_debug(gate_name(r->ticket.gate), "Cannot connect: %s", strerror(error));
+    if (r->routes != r->client->proxy->routes) { /* whose it is has to be found out again */
+        relay_dispatch(r);
+        return;
+    }
     bool is_dead = error != ETIMEDOUT && error != EMFILE && error != ENFILE && error != ENOBUFS &&
                    error != ENOMEM && error != EAGAIN;
     if (is_dead && !gate_is_proxy_only(r->ticket.gate) && r->dead_reports++ < DEAD_REPORTS_MAX)

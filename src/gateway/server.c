@@ -40,6 +40,7 @@ struct Hall {
     sd_event_source *ready, *again, *linger;
     Client *accepting;
     unsigned n_clients, n_lingering;
+    uint32_t max_head; /* of its connections' requests, whose memory is measured by it */
     bool kicked, progress, running, linger_armed;
     bool queued; /* in server->kicked */
     Hall *next_kicked;
@@ -49,9 +50,9 @@ struct Server {
     Proxy *proxy;
     Hall **halls;
     size_t n_halls;
-    Hall *kicked; /* all with `kicked` that do not run, and maybe some that have been run since */
-    uint32_t max_head;
-    int strict; /* see head_audit_self_test() */
+    Hall *kicked;      /* all with `kicked` that do not run, and maybe some that have been run since */
+    uint32_t max_head; /* of connections that come from now on */
+    int strict;        /* see head_audit_self_test() */
 };
 
 static void hall_run(Hall *h)
@@ -187,6 +188,7 @@ static int hall_new(Server *s, Hall **ret)
     if (!h)
         return -ENOMEM;
     h->server = s;
+    h->max_head = s->max_head;
     /* Suspending without MHD_USE_ITC: nobody resumes from another thread. */
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
                                          (MHD_ALLOW_SUSPEND_RESUME & ~MHD_USE_ITC) | MHD_ALLOW_UPGRADE |
@@ -195,7 +197,7 @@ static int hall_new(Server *s, Hall **ret)
             0, NULL, NULL, on_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, h, MHD_OPTION_URI_LOG_CALLBACK,
             on_uri, h, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, h, MHD_OPTION_NOTIFY_COMPLETED,
             on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, server_pool_size(s), MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, hall_pool_size(h), MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
             (size_t) 4096, MHD_OPTION_CONNECTION_LIMIT, 1000000U, MHD_OPTION_STRICT_FOR_CLIENT, s->strict,
             MHD_OPTION_END);
     if (!h->daemon) {
@@ -234,7 +236,7 @@ static int add_hall(Server *s)
 static Hall *hall_with_room(Server *s)
 {
     for (size_t i = 0; i < s->n_halls; i++)
-        if (s->halls[i]->n_clients < HALL_SIZE)
+        if (s->halls[i]->n_clients < HALL_SIZE && s->halls[i]->max_head == s->max_head)
             return s->halls[i];
     int r = add_hall(s);
     if (r < 0)
@@ -338,16 +340,21 @@ const char *server_library_version(void)
     return MHD_get_version();
 }
 
-/* Half of it is for a head. libmicrohttpd 1.0, the strict one, moves what it has received behind a head,
- * where the tap looks for it, if it has less room left there than its MHD_BUF_INC_SIZE. */
-size_t server_pool_size(const Server *s)
+void server_set_max_head(Server *s, uint32_t max_head)
 {
-    return 2 * ((size_t) s->max_head + (s->strict ? 1536 : 0));
+    s->max_head = max_head;
 }
 
-uint32_t server_max_head(const Server *s)
+/* Half of it is for a head. libmicrohttpd 1.0, the strict one, moves what it has received behind a head,
+ * where the tap looks for it, if it has less room left there than its MHD_BUF_INC_SIZE. */
+size_t hall_pool_size(const Hall *h)
 {
-    return s->max_head;
+    return 2 * ((size_t) h->max_head + (h->server->strict ? 1536 : 0));
+}
+
+uint32_t hall_max_head(const Hall *h)
+{
+    return h->max_head;
 }
 
 bool hall_linger_begin(Hall *h)

@@ -24,9 +24,8 @@ Server *server_free(Server *s);
 /* The library's version as we run with it, "0.9.75"; static. */
 const char *server_library_version(void);
 
-/* Bytes of a connection's memory, which request and response heads share. */
-size_t server_pool_size(const Server *s);
-uint32_t server_max_head(const Server *s);
+/* Of connections that come from now on. */
+void server_set_max_head(Server *s, uint32_t max_head);
 
 /* Gives a hall the client (c->hall from then on) and its descriptor. 0 or -EIO. */
 int server_add_connection(Server *s, struct Client *c, const struct sockaddr *address, socklen_t len);
@@ -36,6 +35,10 @@ void server_kick(Server *s);
 void server_run_if_kicked(Server *s);
 
 /* ── one hall ── */
+
+/* Bytes of a connection's memory, which request and response heads share. */
+size_t hall_pool_size(const Hall *h);
+uint32_t hall_max_head(const Hall *h);
 
 /* Has it run as soon as the loop comes by; cheap, callable from anywhere. */
 void hall_kick(Hall *h);

@@ -13,6 +13,8 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include "ipc/index.h"
+#include "ipc/routes-image.h"
 #include "util/fd.h"
 
 #define IDLE_SPAN (4 * USEC_PER_SEC)
@@ -25,6 +27,7 @@ struct UpstreamPool {
     RouteTarget target;
     Upstream *idle; /* the most recent first */
     unsigned n_idle;
+    uint32_t next_set; /* while routes are exchanged: its target's index there + 1, 0 = none */
 };
 
 struct Upstream {
@@ -122,13 +125,68 @@ static void drop_pools(Upstreams *us)
     us->n_pools = 0;
 }
 
+static bool same_target(const RouteTarget *a, const RouteTarget *b)
+{
+    if (a->n_addresses != b->n_addresses)
+        return false;
+    for (uint32_t i = 0; i < a->n_addresses; i++)
+        if (!socket_address_equal(&a->addresses[i], &b->addresses[i]))
+            return false;
+    return true;
+}
+
+static uint64_t hash_target(const RouteTarget *t)
+{
+    uint64_t h = ROUTE_HASH_SEED;
+
+    for (uint32_t i = 0; i < t->n_addresses; i++)
+        for (size_t k = 0; k < t->addresses[i].len; k++)
+            h = route_hash_step(h, ((const uint8_t *) &t->addresses[i].un)[k]);
+    return h;
+}
+
+/* Pools of targets that are in the new routes too find their places there; `by_hash` has a power of two of
+ * them, of which at most half are taken. */
+static void move_pools(
+        Upstreams *us, const RouteImage *routes, UpstreamPool **to, UpstreamPool **by_hash, size_t n_hash)
+{
+    size_t mask = n_hash - 1;
+
+    for (size_t i = 0; i < us->n_pools; i++) {
+        UpstreamPool *p = us->pools[i];
+        size_t at = p ? hash_target(&p->target) & mask : 0;
+        while (p && by_hash[at])
+            at = (at + 1) & mask;
+        if (p)
+            by_hash[at] = p;
+    }
+    for (uint32_t i = 0; i < route_image_n_targets(routes); i++) {
+        const RouteTarget *t = route_image_target(routes, i);
+        for (size_t at = hash_target(t) & mask; by_hash[at]; at = (at + 1) & mask)
+            if (by_hash[at]->next_set == 0 && same_target(&by_hash[at]->target, t)) {
+                by_hash[at]->next_set = i + 1;
+                to[i] = by_hash[at];
+                break;
+            }
+    }
+    for (size_t i = 0; i < us->n_pools; i++)
+        if (us->pools[i] && us->pools[i]->next_set > 0) {
+            us->pools[i]->next_set = 0;
+            us->pools[i] = NULL; /* not to be dropped */
+        }
+}
+
 int upstreams_set_routes(Upstreams *us, const RouteImage *routes)
 {
-    size_t n = route_image_n_targets(routes);
+    size_t n = route_image_n_targets(routes), n_hash = bucket_count(us->n_pools);
     UpstreamPool **pools = new0(UpstreamPool *, n ? n : 1);
+    _cleanup_free_ UpstreamPool **by_hash = new0(UpstreamPool *, n_hash);
 
-    if (!pools)
+    if (!pools || !by_hash) {
+        free(pools);
         return -ENOMEM;
+    }
+    move_pools(us, routes, pools, by_hash, n_hash);
     drop_pools(us);
     us->pools = pools;
     us->n_pools = n;

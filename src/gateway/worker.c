@@ -114,15 +114,15 @@ static void move_clients(Proxy *p, const RouteImage *from, const RouteImage *to)
         if (c->listener == LISTENER_MAIN)
             continue;
         uint32_t i = 0, n = (uint32_t) route_image_n_listeners(to);
-        const SocketAddress *a = &route_image_listener(from, c->listener)->address;
-        while (i < n && !socket_address_equal(&route_image_listener(to, i)->address, a))
+        const RouteListener *was = route_image_listener(from, c->listener);
+        while (i < n && !socket_address_equal(&route_image_listener(to, i)->address, &was->address))
             i++;
-        if (i < n)
+        if (i < n && route_image_listener(to, i)->tcp == was->tcp && !route_image_listener(to, i)->main)
             c->listener = i;
         else {
             c->listener = LISTENER_MAIN; /* it has none: the host decides, until the connection ends */
             if (!c->exchange && !c->relay && !c->tunnel)
-                client_shutdown(c);
+                client_drain(c);
         }
     }
 }
@@ -140,6 +140,8 @@ static void apply_settings(Proxy *p)
     p->client_write.span = s->client_write_timeout;
     p->tunnels.stuck.span = s->client_write_timeout;
     p->tunnels.idle.span = s->tunnel_idle_timeout;
+    if (p->server)
+        server_set_max_head(p->server, s->max_head_size);
 }
 
 /* Sockets that came with the routes: those of `port` routes, which may be our own come back, and, if we have
@@ -148,18 +150,19 @@ static int take_listeners(Worker *w, LinkAttachment *a)
 {
     Proxy *p = &w->proxy;
 
-    listeners_forget_given(w->listeners);
     for (size_t i = 0; i < a->n_listeners && i < route_image_n_listeners(p->routes); i++) {
         const RouteListener *l = route_image_listener(p->routes, (uint32_t) i);
-        if (!l->main && listeners_claim(w->listeners, a->listeners[i], (uint32_t) i))
+        uint32_t index = l->main ? LISTENER_MAIN : (uint32_t) i;
+        if ((!l->main && listeners_claim(w->listeners, a->listeners[i], index)) ||
+                listeners_keep(w->listeners, a->listeners[i], index))
             continue;
         int r = fd_adopt(a->listeners[i]);
         if (r >= 0)
-            r = listeners_add(
-                    w->listeners, TAKE_FD(a->listeners[i]), l->main ? LISTENER_MAIN : (uint32_t) i, true);
+            r = listeners_add(w->listeners, TAKE_FD(a->listeners[i]), index, true);
         if (r < 0)
             return r;
     }
+    listeners_end_update(w->listeners);
     return 0;
 }
 
@@ -189,26 +192,47 @@ static bool may_end(Worker *w)
     return false;
 }
 
-/* From the tables and routes of the last manager to those of this one. */
-static int switch_to(Worker *w, const StatusTable *status, ActivityTable *activity, RouteImage *routes)
+/* From one image to another, which the gates know already; nothing of the old one is looked up from here on.
+ */
+static int switch_routes(Worker *w, LinkAttachment *a, RouteImage *routes)
 {
     Proxy *p = &w->proxy;
-    RouteImage *old_routes = p->routes;
+    RouteImage *old = p->routes;
+    int r;
+
+    listeners_begin_update(w->listeners);
+    p->routes = routes;
+    r = upstreams_set_routes(p->upstreams, routes);
+    if (old) {
+        move_clients(p, old, routes);
+        route_image_unref(old);
+    }
+    apply_settings(p);
+    if (r >= 0 && !w->ready)
+        r = open_for_business(w);
+    return r < 0 ? r : take_listeners(w, a);
+}
+
+/* From the tables of the last manager to those of this one. */
+static void switch_tables(Worker *w, const StatusTable *status, ActivityTable *activity)
+{
     const StatusTable *old_status = w->status;
     ActivityTable *old_activity = w->activity;
-    p->routes = routes;
     w->status = status;
     w->activity = activity;
-    int r = upstreams_set_routes(p->upstreams, routes);
-    if (old_routes)
-        move_clients(p, old_routes, routes);
-    if (old_routes)
-        route_image_unref(old_routes);
     if (old_status)
         status_table_unmap(old_status);
     if (old_activity)
         activity_table_unmap(old_activity);
-    return r;
+}
+
+static bool has_listener(Worker *w)
+{
+    if (listeners_count(w->listeners) > 0 || w->proxy.draining)
+        return true;
+    log_error("There is no address to listen on: give --listen=ADDRESS, pass sockets, or configure "
+              "`listen` or a `port`.");
+    return false;
 }
 
 static int on_attached(LinkAttachment *a, void *userdata)
@@ -232,23 +256,12 @@ static int on_attached(LinkAttachment *a, void *userdata)
             status_table_unmap(status);
         return r;
     }
-    r = switch_to(w, status, activity, routes);
-    if (r < 0)
-        return r;
-
-    apply_settings(p);
-    if (!w->ready && open_for_business(w) < 0) {
+    switch_tables(w, status, activity);
+    if (switch_routes(w, a, routes) < 0 || !has_listener(w)) {
         worker_done(w, EXIT_FAILURE);
         return 0;
     }
-    if ((r = take_listeners(w, a)) < 0)
-        return r;
-    if (listeners_count(w->listeners) == 0 && !p->draining) {
-        log_error("There is no address to listen on: give --listen=ADDRESS, pass sockets, or configure "
-                  "`listen` or a `port`.");
-        worker_done(w, EXIT_FAILURE);
-        return 0;
-    }
+    gates_attached(p->gates);
     if (!w->ready) {
         w->ready = true;
         say_status(w);
@@ -256,6 +269,36 @@ static int on_attached(LinkAttachment *a, void *userdata)
         log_info("Ready: %zu services.", route_image_n_services(routes));
     } else
         log_info("Attached to a new manager: %zu services.", route_image_n_services(routes));
+    if (!p->draining)
+        idleness_attached(&w->idleness, may_end(w));
+    return 0;
+}
+
+/* Another configuration of the same manager. */
+static int on_updated(LinkAttachment *a, void *userdata)
+{
+    Worker *w = userdata;
+    Proxy *p = &w->proxy;
+    RouteImage *routes;
+    int r;
+
+    if (w->is_done)
+        return 0;
+    if ((r = route_image_map(a->routes_fd, &routes)) < 0)
+        return r;
+    if ((r = gates_update(p->gates, routes)) < 0) {
+        route_image_unref(routes);
+        return r;
+    }
+    if ((r = switch_routes(w, a, routes)) < 0) {
+        log_error_errno(r, "Cannot go over to the new configuration: %m");
+        worker_done(w, EXIT_FAILURE); /* half of it is worse than a fresh start */
+        return 0;
+    }
+    gates_updated(p->gates);
+    log_info("Using the new configuration: %zu services.", route_image_n_services(routes));
+    (void) has_listener(w); /* the next one may have some again */
+    say_status(w);
     if (!p->draining)
         idleness_attached(&w->idleness, may_end(w));
     return 0;
@@ -290,8 +333,12 @@ static void on_refused(int error, const char *why, void *userdata)
     worker_done(w, EXIT_FAILURE);
 }
 
-static const LinkEvents link_events = {
-        .offer = on_offer, .lend = on_lend, .attached = on_attached, .lost = on_lost, .refused = on_refused};
+static const LinkEvents link_events = {.offer = on_offer,
+        .lend = on_lend,
+        .attached = on_attached,
+        .updated = on_updated,
+        .lost = on_lost,
+        .refused = on_refused};
 
 int worker_new(sd_event *event, const WorkerOptions *options, Worker **ret)
 {

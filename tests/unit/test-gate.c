@@ -132,6 +132,7 @@ static int on_attached(LinkAttachment *a, void *userdata)
     assert_int_equal(activity_table_map(a->activity_fd, &activity), 0);
     assert_int_equal(route_image_map(a->routes_fd, &routes), 0);
     assert_int_equal(gates_attach(f->gates, f->link, status, activity, routes), 0);
+    gates_attached(f->gates);
     if (f->n_attached++ > 0) {
         status_table_unmap(f->mapped_status);
         activity_table_unmap(f->mapped_activity);

@@ -55,7 +55,8 @@ static void a_socket_of_ours_that_a_manager_gives_back_is_known_again(void **sta
     assert_int_equal(listener_of_next_client(p, &b), 5);
     assert_int_equal(listeners_count(ls), 2);
     assert_int_equal(listeners_given(ls, 0), -EBADF);
-    listeners_forget_given(ls); /* the next manager says anew what is whose */
+    listeners_begin_update(ls); /* the next manager says anew what is whose */
+    listeners_end_update(ls);
     assert_int_equal(listeners_count(ls), 2);
     assert_int_equal(listener_of_next_client(p, &b), LISTENER_MAIN);
     listeners_free(ls);
@@ -76,7 +77,17 @@ static void another_socket_is_none_of_ours(void **state)
     assert_false(listeners_claim(ls, given, 6)); /* not one of our own */
     assert_int_equal(listener_of_next_client(p, &b), 5);
     assert_int_equal(listeners_given(ls, 0), given);
-    listeners_forget_given(ls);
+    listeners_begin_update(ls);
+    assert_true(listeners_keep(ls, given, 7));
+    listeners_end_update(ls);
+    assert_int_equal(listener_of_next_client(p, &b), 7);
+    int waiting = connect_to(&b); /* accepted before the socket goes */
+    assert_true(waiting >= 0);
+    listeners_begin_update(ls);
+    listeners_end_update(ls);
+    assert_non_null(p->clients.all);
+    assert_int_equal(p->clients.all->listener, LISTENER_MAIN);
+    close(waiting);
     assert_int_equal(connect_to(&b), -ECONNREFUSED);
     listeners_free(ls);
     proxy_fixture_free(p);

@@ -173,7 +173,7 @@ class Peer:
 
     def attach(self, main_listeners=False):
         """The descriptors of the status table, the activity table and the routes."""
-        status, activity, routes, _ = self.call("Attach", "ub", 1, main_listeners)
+        status, activity, routes, _ = self.call("Attach", "ub", VERSION, main_listeners)
         return self.fds[status], self.fds[activity], self.fds[routes]
 
     def wake(self, slot, dead_epoch=0, reason="GET test/"):
