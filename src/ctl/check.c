@@ -83,6 +83,19 @@ static int print_json(const Config *config)
     return ctl_print_json(all);
 }
 
+int ctl_print_problems(const CtlOptions *options, const Config *config)
+{
+    int status = options->json ? print_json(config) : CTL_OK;
+
+    for (size_t i = 0; i < config->n_problems && !options->json; i++) {
+        _cleanup_free_ char *line = config_problem_format(&config->problems[i]);
+        if (!line)
+            return ctl_oom();
+        fprintf(stderr, "%s\n", line);
+    }
+    return config->n_problems > 0 ? CTL_FAILURE : status;
+}
+
 int ctl_check(const CtlOptions *options, char **files)
 {
     _cleanup_(config_unrefp) Config *config = NULL;
@@ -90,16 +103,9 @@ int ctl_check(const CtlOptions *options, char **files)
     int status = *files ? check_named(files, &config) : ctl_load_config(options, &config);
     if (status != CTL_OK)
         return status;
-    if (options->json)
-        status = print_json(config);
-    for (size_t i = 0; i < config->n_problems && !options->json; i++) {
-        _cleanup_free_ char *line = config_problem_format(&config->problems[i]);
-        if (!line)
-            return ctl_oom();
-        fprintf(stderr, "%s\n", line);
-    }
-    if (config->n_problems > 0)
-        return CTL_FAILURE;
+    status = ctl_print_problems(options, config);
+    if (status != CTL_OK)
+        return status;
     if (!options->json && !options->no_legend)
         printf("%zu service%s, no problems\n", config->n_services, config->n_services == 1 ? "" : "s");
     return status;

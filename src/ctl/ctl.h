@@ -51,6 +51,11 @@ int ctl_connect(const CtlOptions *options, sd_bus **ret);
 /* The same, without a word. */
 int ctl_connect_quietly(const CtlOptions *options, sd_bus **ret);
 
+/* The exit status for a call that was refused. */
+int ctl_status_of(const sd_bus_error *e);
+/* Says how many mistakes the configuration in use has, if any. */
+void ctl_say_problems(sd_bus *bus);
+
 /* ── verbs; `names` is NULL-terminated ── */
 
 int ctl_list(const CtlOptions *options, char **names);
@@ -61,4 +66,5 @@ int ctl_stop(const CtlOptions *options, char **names);
 int ctl_restart(const CtlOptions *options, char **names);
 int ctl_check(const CtlOptions *options, char **files);
 int ctl_cat(const CtlOptions *options, char **names);
+int ctl_reload(const CtlOptions *options, char **none);
 int ctl_logs(const CtlOptions *options, char **names);

@@ -116,7 +116,9 @@ int ctl_list(const CtlOptions *options, char **patterns)
         n++;
     }
     table_print(t, !options->no_legend, terminal_width());
-    if (!options->no_legend)
+    if (!options->no_legend) {
         printf("\n%zu service%s listed.\n", n, n == 1 ? "" : "s");
+        ctl_say_problems(bus);
+    }
     return CTL_OK;
 }

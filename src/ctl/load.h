@@ -10,5 +10,8 @@
  * *ret, which the caller unrefs. */
 int ctl_load_config(const CtlOptions *options, Config **ret);
 
+/* Prints its problems, as JSON or for people. Returns CTL_FAILURE if there are any. */
+int ctl_print_problems(const CtlOptions *options, const Config *config);
+
 /* One more file into `config`, whatever kind of file it is. 0 or -errno. */
 int ctl_parse_file(Config *config, const char *path);

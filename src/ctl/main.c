@@ -25,6 +25,7 @@ static const Verb verbs[] = {
         {"logs", 1, 1, ctl_logs},
         {"cat", 1, -1, ctl_cat},
         {"check", 0, -1, ctl_check},
+        {"reload", 0, 0, ctl_reload},
 };
 
 static CtlOptions arg_options = {.lines = -1};
@@ -44,7 +45,8 @@ static int help(void)
            "  restart SERVICE...    Stop services, and start them again\n"
            "  logs SERVICE          Show what the journal has of a service\n"
            "  cat SERVICE...        Show a service's configuration with all defaults\n"
-           "  check [FILE...]       Look for mistakes in the configuration, or in files\n\n"
+           "  check [FILE...]       Look for mistakes in the configuration, or in files\n"
+           "  reload                Use the configuration as it is now, and say what is wrong with it\n\n"
            "Options:\n"
            "  -h --help             Show this help\n"
            "     --version          Show the version\n"
@@ -158,7 +160,10 @@ static int run(char **args)
         if (!streq(v->name, name))
             continue;
         if (n < v->min || (v->max >= 0 && n > v->max)) {
-            (void) ctl_error(n < v->min ? "%s: of which service?" : "%s: of one service only.", name);
+            (void) ctl_error(n < v->min    ? "%s: of which service?"
+                             : v->max == 0 ? "%s: of all, it takes no argument."
+                                           : "%s: of one service only.",
+                    name);
             return bad_usage();
         }
         return v->run(&arg_options, args);

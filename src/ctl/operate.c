@@ -19,7 +19,7 @@ typedef struct Pending {
     int status;
 } Pending;
 
-static int status_of(const sd_bus_error *e)
+int ctl_status_of(const sd_bus_error *e)
 {
     if (sd_bus_error_has_names(
                 e, SD_BUS_ERROR_ACCESS_DENIED, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
@@ -47,7 +47,7 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
     p->done = true;
     if (!e)
         return 0;
-    p->status = status_of(e);
+    p->status = ctl_status_of(e);
     if (p->status == CTL_NOT_INSTALLED)
         return 0; /* is said later: calls are not nested */
     if (sd_bus_error_has_name(e, BUS_ERROR_START_FAILED))

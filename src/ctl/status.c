@@ -153,6 +153,9 @@ static int show_all(const CtlOptions *options, char **names,
         int r = s ? show(options, s, now) : CTL_UNKNOWN;
         status = MAX(status, r);
     }
+    if (!*names && !options->json && !options->no_legend) {
+        ctl_say_problems(bus);
+    }
     return status;
 }
 

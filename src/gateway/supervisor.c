@@ -395,9 +395,15 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, v
     return 0;
 }
 
+/* The configuration is read by the manager, which tells us what comes of it. */
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
-    log_notice("SIGHUP: the configuration is read by the manager; nothing to do here.");
+    Supervisor *s = userdata;
+
+    if (child_is_running(s->manager))
+        child_kill(s->manager, SIGHUP);
+    else if (!s->options->worker)
+        log_notice("SIGHUP: the configuration is the manager's to read, see dynapmctl reload.");
     return 0;
 }
 

@@ -4,7 +4,7 @@
 
 _dynapmctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} verb='' word i
-    local commands='list status why start stop restart logs cat check'
+    local commands='list status why start stop restart logs cat check reload'
     local options='--help --version --user --runtime-dir= --config-dir= --config= --json --no-legend --follow --lines='
     local -a ask=()
 
@@ -35,6 +35,8 @@ _dynapmctl() {
     elif [[ $cur == = || ${COMP_WORDS[COMP_CWORD - 1]} == = || $verb == check ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "${cur#=}")
         compopt -o filenames 2>/dev/null
+    elif [[ $verb == reload ]]; then
+        :
     elif [[ -z $verb ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
     else
