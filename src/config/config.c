@@ -152,6 +152,7 @@ Config *config_unref(Config *c)
     else {
         free(c->global.listen);
         free(c->global.trusted_proxies);
+        admin_config_done(&c->global.admin);
     }
     for (size_t i = 0; i < d->n_settings_files; i++)
         free(d->settings_files[i].file);

@@ -103,6 +103,36 @@ typedef struct ServiceConfig {
     ProxyProtocol send_proxy_protocol; /* to its tcp endpoints */
 } ServiceConfig;
 
+/* An address range, "10.0.0.0/8"; IPv4 as ::ffff:a.b.c.d. */
+typedef struct CidrBlock {
+    struct in6_addr address;
+    uint8_t prefix; /* bits of the 128 */
+} CidrBlock;
+
+/* Where a token is: in the configuration itself, in a file, or in a credential that the service manager
+ * passes (systemd.exec(5)). At most one of the three. */
+typedef struct AdminToken {
+    char *text;       /* token68 of RFC 9110, 11.2 */
+    char *file;       /* absolute path */
+    char *credential; /* a file name in $CREDENTIALS_DIRECTORY */
+} AdminToken;
+
+/* adminApi: the API of whoever looks after services, over HTTP. With `enabled` it has an address or a
+ * hostname; that nobody is let in unawares was checked. */
+typedef struct AdminConfig {
+    bool enabled;
+    SocketAddress listen;  /* of its own; len 0: none, it is `hostname` of the addresses that all share */
+    char *hostname;        /* what it is called, lower case; NULL: addresses and localhost */
+    char *file;            /* where it was written, for people */
+    AdminToken token;      /* for everything */
+    AdminToken read_token; /* for looking only */
+    CidrBlock *allowed;    /* who may ask at all; n_allowed 0: everybody who gets here */
+    size_t n_allowed;
+} AdminConfig;
+
+/* Is there one? */
+bool admin_token_is_set(const AdminToken *t) _pure_;
+
 /* What /etc/dynapm.json (or a whole DynaPM configuration) says about dynapm itself; 0 or NULL = not said.
  * Every limit has its default applied by the parser. */
 typedef struct GlobalConfig {
@@ -126,16 +156,11 @@ typedef struct GlobalConfig {
     uint32_t max_connections_per_address; /* limits.maxConnectionsPerAddress; 0 = no limit */
     uint32_t max_parked;                  /* limits.maxParkedRequests: waiting requests a worker; 8192 */
     uint32_t max_parked_per_service;      /* limits.maxParkedRequestsPerService; 2048 */
-    uint32_t max_head_size; /* limits.maxRequestHead: bytes of a request head; 16384, 1024–65536 */
-    struct CidrBlock *trusted_proxies; /* trustedProxies: peers whose X-Forwarded-* and Forwarded are kept */
+    uint32_t max_head_size;     /* limits.maxRequestHead: bytes of a request head; 16384, 1024–65536 */
+    CidrBlock *trusted_proxies; /* trustedProxies: peers whose X-Forwarded-* and Forwarded are kept */
     size_t n_trusted_proxies;
+    AdminConfig admin; /* adminApi */
 } GlobalConfig;
-
-/* An address range, "10.0.0.0/8"; IPv4 as ::ffff:a.b.c.d. */
-typedef struct CidrBlock {
-    struct in6_addr address;
-    uint8_t prefix; /* bits of the 128 */
-} CidrBlock;
 
 /* One thing that was refused: "FILE:LINE:COLUMN: JSON.PATH: MESSAGE". */
 typedef struct ConfigProblem {

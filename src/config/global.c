@@ -2,8 +2,7 @@
 
 /* Settings of dynapm itself. They come from dynapm.json, and from whole DynaPM configurations among the
  * drop-ins: of two that say the same, the first keeps its word, and dynapm.json is always the first. Only the
- * addresses to listen on add up, so that two DynaPM gateways become one that answers in both places. adminApi
- * is DynaPM's; dynapm has no use for it yet and looks only at what it knows of it. */
+ * addresses to listen on add up, so that two DynaPM gateways become one that answers in both places. */
 
 #include "config/global.h"
 
@@ -13,7 +12,7 @@
 typedef struct GlobalDraft {
     ConfigDraft *config;
     SettingsFile *file;
-    Value host, port, services, trusted_proxies;
+    Value host, port, services, trusted_proxies, admin_api;
 } GlobalDraft;
 
 /* A field of GlobalConfig, unless an earlier file has set it. */
@@ -91,43 +90,6 @@ static const Key logging_keys[] = {
         {},
 };
 
-static int admin_port(Reader *r, const Value *v, const Key *key, void *object)
-{
-    uint16_t ignored;
-    return value_port(r, v, "a port from 1 to 65535", &ignored);
-}
-
-static int admin_string(Reader *r, const Value *v, const Key *key, void *object)
-{
-    return value_is(v, json_type_string) || value_is(v, json_type_null) ? 0
-                                                                        : problem_expected(r, v, "a string");
-}
-
-static int admin_strings(Reader *r, const Value *v, const Key *key, void *object)
-{
-    ValueIterator it = {};
-    int all = 0;
-
-    if (!value_is(v, json_type_array))
-        return problem_expected(r, v, "an array of addresses");
-    for (Value s = {}; value_next(r, v, &it, &s);) {
-        int k = admin_string(r, &s, key, object);
-        if (is_fatal(&all, k))
-            return k;
-    }
-    return all;
-}
-
-static const Key admin_keys[] = {
-        {"enabled", ignore_bool},
-        {"port", admin_port},
-        {"host", admin_string},
-        {"authToken", admin_string},
-        {"allowedIps", admin_strings},
-        {"*"},
-        {},
-};
-
 const Key global_keys[] = {
         {"$schema", key_ignored_string},
         {"host", key_keep, offsetof(GlobalDraft, host)},
@@ -136,12 +98,12 @@ const Key global_keys[] = {
         {"logging", key_object, .keys = logging_keys},
         {"acceptProxyProtocol", global_bool, offsetof(GlobalConfig, accept_proxy)},
         {"trustedProxies", key_keep, offsetof(GlobalDraft, trusted_proxies)},
-        {"adminApi", key_object, .keys = admin_keys},
+        {"adminApi", key_keep, offsetof(GlobalDraft, admin_api), .keys = admin_keys},
         {"services", key_keep, offsetof(GlobalDraft, services)},
         {},
 };
 
-static int read_listen_host(Reader *r, const Value *v, SocketAddress *ret)
+int listen_host_read(Reader *r, const Value *v, SocketAddress *ret)
 {
     const char *s = "";
 
@@ -157,7 +119,7 @@ static int read_listen_host(Reader *r, const Value *v, SocketAddress *ret)
     return 0;
 }
 
-static void set_port(SocketAddress *a, uint16_t port)
+void listen_set_port(SocketAddress *a, uint16_t port)
 {
     *(a->sa.sa_family == AF_INET ? &a->in.sin_port : &a->in6.sin6_port) = htons(port);
 }
@@ -170,8 +132,15 @@ static int add_listener(
     char listener[SOCKET_ADDRESS_STRING_MAX];
     ClaimHolder holder;
 
-    if (claims_has_own_listener(claims, a))
+    bool is_admin = g->admin.enabled && socket_address_equal(&g->admin.listen, a);
+    if (claims_has_own_listener(claims, a) && !is_admin)
         return 0;
+    if (is_admin) {
+        static const char format[] = "%s cannot be opened, adminApi of %s is there";
+        socket_address_format(listener, a);
+        return key ? problem_missing(r, where, key, format, listener, g->admin.file)
+                   : problem_at(r, where, format, listener, g->admin.file);
+    }
     if (claims_listener_is_taken(claims, a, &holder)) {
         socket_address_format(listener, a);
         static const char format[] = "%s cannot be opened, as %s is open for %s";
@@ -194,13 +163,13 @@ static int read_listen(Reader *r, const Value *root, const GlobalDraft *d, Socke
     int all = 0, k;
 
     (void) socket_address_from_ip(LISTEN_DEFAULT_HOST, port, ret);
-    k = value_given(&d->host) ? read_listen_host(r, &d->host, ret) : 0;
+    k = value_given(&d->host) ? listen_host_read(r, &d->host, ret) : 0;
     if (is_fatal(&all, k))
         return k;
     k = value_given(&d->port) ? value_port(r, &d->port, "a port from 1 to 65535", &port) : 0;
     if (is_fatal(&all, k))
         return k;
-    set_port(ret, port);
+    listen_set_port(ret, port);
     if (all < 0 || d->config->listen_said)
         return all;
     if (!value_given(&d->host) && !value_given(&d->port) && !value_given(&d->services))
@@ -208,6 +177,42 @@ static int read_listen(Reader *r, const Value *root, const GlobalDraft *d, Socke
     if (value_given(&d->port))
         return add_listener(r, d, &d->port, NULL, ret);
     return add_listener(r, d, root, "port", ret);
+}
+
+/* The first file that has it has all of it; one that is refused there leaves it off. Later ones are looked at
+ * all the same. */
+static int read_admin(Reader *r, GlobalDraft *d)
+{
+    bool *said = (bool *) &d->config->said[offsetof(GlobalConfig, admin)];
+    Claims *claims = &config_draft(r->config)->claims;
+    char listener[SOCKET_ADDRESS_STRING_MAX];
+    AdminConfig a = {};
+    ClaimHolder holder;
+    int k;
+
+    k = admin_api_read(r, &d->admin_api, &a);
+    if (*said)
+        a.enabled = false;
+    *said = true;
+    bool is_ip = k == 0 && a.enabled && a.listen.len > 0 && a.listen.sa.sa_family != AF_UNIX;
+    if (is_ip && (claims_has_own_listener(claims, &a.listen) ||
+                         claims_listener_is_taken(claims, &a.listen, &holder))) {
+        socket_address_format(listener, &a.listen);
+        k = claims_listener_is_taken(claims, &a.listen, &holder)
+                    ? problem_at(r, &d->admin_api,
+                              "%s cannot be its own address, %s has one that excludes it", listener,
+                              holder.file)
+                    : problem_at(
+                              r, &d->admin_api, "%s cannot be its own address, services are there", listener);
+    } else if (is_ip)
+        k = claims_add_own_listener(claims, &a.listen, r->file);
+    if (k < 0 || !a.enabled) {
+        admin_config_done(&a);
+        return k;
+    }
+    admin_config_done(&r->config->global.admin);
+    r->config->global.admin = a;
+    return 0;
 }
 
 static int read_settings(Reader *r, const Value *root, GlobalDraft *d, SocketAddress *ret_listen)
@@ -225,11 +230,15 @@ static int read_settings(Reader *r, const Value *root, GlobalDraft *d, SocketAdd
     if (is_fatal(&all, k))
         return k;
     if (value_given(&d->trusted_proxies) && !*said) {
-        k = trusted_proxies_read(r, &d->trusted_proxies, &r->config->global);
+        k = cidr_blocks_read(r, &d->trusted_proxies, &r->config->global.trusted_proxies,
+                &r->config->global.n_trusted_proxies);
         if (is_fatal(&all, k))
             return k;
         *said = k == 0;
     }
+    k = value_given(&d->admin_api) ? read_admin(r, d) : 0;
+    if (is_fatal(&all, k))
+        return k;
     d->file->good = all == 0;
     return all;
 }

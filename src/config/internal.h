@@ -74,6 +74,7 @@ bool config_has_settings_of(const Config *config, const char *file) _pure_;
 /* Takes its definitions instead of those that say the same. */
 int config_share_unchanged(Config *config, const Config *before);
 
+void admin_config_done(AdminConfig *a);
 void endpoint_done(Endpoint *e);
 void route_config_done(RouteConfig *r);
 void health_check_config_done(HealthCheckConfig *h);

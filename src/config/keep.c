@@ -102,6 +102,9 @@ int config_keep_settings(Config *config, Config *before)
     const char *file = d->n_settings_files > 0 ? d->settings_files[0].file : "the settings of before";
     for (size_t i = 0; r == 0 && i < config->global.n_listen; i++)
         r = claims_add_own_listener(&d->claims, &config->global.listen[i], file);
+    const SocketAddress *admin = &config->global.admin.listen;
+    if (r == 0 && config->global.admin.enabled && admin->len > 0 && admin->sa.sa_family != AF_UNIX)
+        r = claims_add_own_listener(&d->claims, admin, file);
     return r;
 }
 

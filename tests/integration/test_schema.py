@@ -259,6 +259,13 @@ GLOBAL_ACCEPTED = [
     {"acceptProxyProtocol": True},
     {"adminApi": {}},
     {"adminApi": {"enabled": False, "host": "admin.test", "port": 1, "other": [1]}},
+    *[{"adminApi": {"enabled": True, **a}} for a in (
+        {}, {"port": 4001}, {"host": "::1"}, {"host": None, "authToken": None}, {"listen": "localhost:80"},
+        {"listen": "[::1]:80"}, {"listen": "unix:/run/x"}, {"listen": "0.0.0.0:80", "authToken": "a.-_~+/9=="},
+        {"listen": "0.0.0.0:80", "tokenFile": "/etc/t"}, {"host": "::", "tokenCredential": "dynapm.admin-token"},
+        {"host": "", "allowedIps": ["0.0.0.0/0", "::/0"]}, {"hostname": "admin.test", "allowedIps": ["10.0.0.0/8"]},
+        {"authToken": "a", "readOnlyToken": "b"}, {"authToken": "a", "readOnlyTokenFile": "/b"},
+        {"authToken": "a", "readOnlyTokenCredential": "b"}, {"allowedIps": []})],
     {"$schema": "x", **whole(SERVICE)},
 ]
 
@@ -274,7 +281,12 @@ GLOBAL_REFUSED = [
     *[{"logging": v} for v in ([], None, {"enableRequestLog": 1}, {"enableRequestlog": True})],
     *[{"trustedProxies": v} for v in ("10.0.0.0/8", {}, None, [5], [""], ["example.com"], ["10.0.0.0/33"], ["10.0.0.0/"],
                                       ["::/129"], ["10.0.0/8"], ["10.0.0.0/08"])],
-    *[{"adminApi": v} for v in ([], None, True, {"port": 0}, {"enabled": "yes"}, {"allowedIps": "x"})],
+    *[{"adminApi": v} for v in (
+        [], None, True, {"port": 0}, {"enabled": "yes"}, {"allowedIps": "x"}, {"allowedIps": ["x"]}, {"allowedIps": [None]},
+        {"listen": "80"}, {"listen": 80}, {"listen": "admin.test:80"}, {"listen": "unix:run"}, {"listen": "127.0.0.1:0"},
+        {"hostname": "*.test"}, {"hostname": "a b"}, {"hostname": None}, {"authToken": ""}, {"authToken": "a b"},
+        {"authToken": "a=b"}, {"authToken": "x" * 257}, {"authToken": 5}, {"readOnlyToken": "ü"}, {"tokenFile": "t"},
+        {"readOnlyTokenFile": None}, {"tokenCredential": "a/b"}, {"tokenCredential": ".."}, {"readOnlyTokenCredential": ""})],
 ]
 
 # Sentences that only a parser can say.
@@ -296,7 +308,14 @@ ONLY_THE_PARSER = [
     whole({**BASE, **COMMANDS, "port": 3000}),
     whole({**SERVICE}, {**SERVICE}),
 ]
-GLOBAL_ONLY_THE_PARSER = [{"trustedProxies": ["10.1.2.3/8"]}, {"trustedProxies": ["1::2::3"]}]
+GLOBAL_ONLY_THE_PARSER = [
+    {"trustedProxies": ["10.1.2.3/8"]}, {"trustedProxies": ["1::2::3"]}, {"adminApi": {"alowedIps": []}},
+    *[{"adminApi": {"enabled": True, **a}} for a in (
+        {"host": "admin.test"}, {"host": "0.0.0.0"}, {"listen": "192.0.2.1:80"}, {"hostname": "admin.test"}, {"host": "::"},
+        {"listen": "127.0.0.1:80", "port": 80}, {"authToken": "a", "tokenFile": "/a"}, {"readOnlyToken": "a"},
+        {"authToken": "a", "readOnlyToken": "b", "readOnlyTokenFile": "/b"})],
+    {"port": 4000, "adminApi": {"enabled": True}},
+]
 
 
 def problems(folder, documents, form="drop-in"):

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 
-/* The peers whose word about the client is taken: addresses and networks in CIDR notation (RFC 4632), all of
- * them kept as IPv6, IPv4 in its mapped form (RFC 4291, 2.5.5.2). Bits beyond the prefix are refused: who
- * writes 10.1.2.3/8 means one of two things. */
+/* Whose word about the client is taken, and who may administer: addresses and networks in CIDR notation
+ * (RFC 4632), all of them kept as IPv6, IPv4 in its mapped form (RFC 4291, 2.5.5.2). Bits beyond the prefix
+ * are refused: who writes 10.1.2.3/8 means one of two things. */
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -78,7 +78,7 @@ static int read_block(Reader *r, const Value *v, CidrBlock *ret)
     return problem_expected_hint(r, v, what, hint);
 }
 
-int trusted_proxies_read(Reader *r, const Value *v, GlobalConfig *g)
+int cidr_blocks_read(Reader *r, const Value *v, CidrBlock **field, size_t *n)
 {
     _cleanup_free_ CidrBlock *blocks = NULL;
     ValueIterator it = {};
@@ -96,8 +96,8 @@ int trusted_proxies_read(Reader *r, const Value *v, GlobalConfig *g)
     }
     if (all < 0)
         return all;
-    free(g->trusted_proxies);
-    g->trusted_proxies = TAKE_PTR(blocks);
-    g->n_trusted_proxies = v->node->n_children;
+    free(*field);
+    *field = TAKE_PTR(blocks);
+    *n = v->node->n_children;
     return 0;
 }
