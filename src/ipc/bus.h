@@ -79,7 +79,8 @@
  *   what has problems stays as it was. Answered when every gateway uses it. For whom polkit lets have
  *   BUS_ACTION_RELOAD.
  * - Freeze(s name) *, Thaw(s name) *: not supported.
- * - Subscribe(): from now on this private connection gets signals; on a message bus they come without.
+ * - Subscribe(): from now on this private connection gets signals, until Unsubscribe(); on a message bus they
+ *   come without.
  * - signal StateChanged(s name, o object, s state, s before, s reason)
  * - signal ServiceNew(s name, o object), ServiceRemoved(s name, o object)
  * - signal Reloaded(u problems) */
@@ -89,6 +90,24 @@
 #define BUS_SERVICES_PATH "/org/dynapm1/service"
 #define BUS_ACTION_MANAGE "org.dynapm1.manage-services"
 #define BUS_ACTION_RELOAD "org.dynapm1.reload"
+
+/* ── the admin API's ──
+ *
+ * On a private connection only, for a gateway that serves the API over HTTP and holds no secret itself: what
+ * a client presents goes along with every call, and counts here. `client`, an address, is for the log.
+ *
+ * - Authorize(s token) → (s role): BUS_ROLE_*; "" is no token. BUS_ERROR_NO_ADMIN where there is no such API.
+ * - Start(s name, s token, s client), Stop, Restart: as those of BUS_MANAGER_INTERFACE, for BUS_ROLE_MANAGE.
+ *   BUS_ERROR_WRONG_STATE: it runs, or is stopped, already. */
+#define BUS_ADMIN_INTERFACE "org.dynapm1.Admin"
+#define BUS_AUTHORIZE "Authorize"
+#define BUS_ROLE_NONE "none"     /* nobody */
+#define BUS_ROLE_READ "read"     /* may look */
+#define BUS_ROLE_MANAGE "manage" /* may do everything */
+#define BUS_TOKEN_MAX 256        /* bytes; what is longer is nobody's */
+
+#define BUS_ERROR_NO_ADMIN "org.dynapm1.Error.NoAdmin"
+#define BUS_ERROR_WRONG_STATE "org.dynapm1.Error.WrongState"
 
 #define BUS_ERROR_NO_SUCH_SERVICE "org.dynapm1.Error.NoSuchService"
 #define BUS_ERROR_START_FAILED "org.dynapm1.Error.StartFailed"

@@ -32,6 +32,7 @@ struct RouteBuilder {
     Index hosts, listeners;
     uint32_t root_path; /* the string "/" */
     uint32_t n_wildcards;
+    uint32_t n_trusted; /* of the networks, which come first */
 };
 
 #define HOST(b, i) AT(RouteHost, &(b)->sections[SECTION_HOSTS], i)
@@ -84,6 +85,7 @@ RouteBuilder *route_builder_free(RouteBuilder *b)
 void route_builder_set_settings(RouteBuilder *b, const RouteSettings *settings)
 {
     b->settings = *settings;
+    b->settings.admin = b->settings.admin_host = b->settings.admin_on_main = 0;
 }
 
 int route_builder_add_network(RouteBuilder *b, const uint8_t address[static 16], uint32_t prefix)
@@ -95,6 +97,7 @@ int route_builder_add_network(RouteBuilder *b, const uint8_t address[static 16],
         return -ENOMEM;
     memcpy(n->address, address, sizeof n->address);
     n->prefix = prefix;
+    b->n_trusted = index + 1;
     return (int) index;
 }
 
@@ -241,6 +244,8 @@ int route_builder_add_port_route(
     if (!path_is_valid(path))
         return -EINVAL;
     int r = listener_get(b, listen, false, &index);
+    if (r >= 0 && LISTENER(b, index)->admin)
+        r = -EADDRINUSE;
     if (r < 0)
         return r;
     r = route_add(b, NO_HOST, index, path, strip, service, target);
@@ -263,6 +268,36 @@ int route_builder_add_main_listener(RouteBuilder *b, const SocketAddress *listen
     uint32_t index;
     int r = listener_get(b, listen, true, &index);
     return r < 0 ? r : (int) index;
+}
+
+int route_builder_set_admin(RouteBuilder *b, const SocketAddress *listen, const char *host)
+{
+    uint32_t index = 0;
+    int r;
+
+    if (host && (r = string_add(b, host, strlen(host), &b->settings.admin_host)) < 0)
+        return r;
+    if (listen) {
+        size_t n = b->sections[SECTION_LISTENERS].n;
+        r = listener_get(b, listen, false, &index);
+        if (r < 0)
+            return r;
+        if (index < n) /* it was there before */
+            return -EADDRINUSE;
+        LISTENER(b, index)->admin = 1;
+    }
+    b->settings.admin = 1;
+    b->settings.admin_on_main = !listen;
+    return (int) index;
+}
+
+int route_builder_allow_admin(RouteBuilder *b, const uint8_t address[static 16], uint32_t prefix)
+{
+    uint32_t n_trusted = b->n_trusted;
+
+    int r = route_builder_add_network(b, address, prefix);
+    b->n_trusted = n_trusted;
+    return r;
 }
 
 /* ── the image ── */
@@ -376,7 +411,11 @@ static int lay_out(const RouteBuilder *b, RouteImageHeader *ret)
     ret->size = size;
     ret->settings = b->settings;
     ret->settings.trusted_first = 0;
-    ret->settings.n_trusted = (uint32_t) b->sections[SECTION_NETWORKS].n;
+    ret->settings.n_trusted = b->n_trusted;
+    ret->settings.admin_first = b->n_trusted;
+    ret->settings.n_admin = (uint32_t) b->sections[SECTION_NETWORKS].n - b->n_trusted;
+    if (ret->settings.admin_host != 0)
+        ret->settings.admin_host += ret->sections[SECTION_STRINGS].offset;
     return 0;
 }
 

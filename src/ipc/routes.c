@@ -79,7 +79,9 @@ static bool header_is_valid(const RouteImage *i)
     }
     const RouteImageSection *strings = &h->sections[SECTION_STRINGS];
     return strings->n > 0 && ((const char *) h)[strings->offset + strings->n - 1] == 0 &&
-           range_is_valid(h->settings.trusted_first, h->settings.n_trusted, count(i, SECTION_NETWORKS));
+           range_is_valid(h->settings.trusted_first, h->settings.n_trusted, count(i, SECTION_NETWORKS)) &&
+           range_is_valid(h->settings.admin_first, h->settings.n_admin, count(i, SECTION_NETWORKS)) &&
+           (h->settings.admin_host == 0 || string_is_valid(i, h->settings.admin_host, 0));
 }
 
 static bool buckets_are_valid(const uint32_t *buckets, uint32_t n, uint32_t limit)
@@ -111,7 +113,8 @@ static bool routes_are_valid(const RouteImage *i)
     for (uint32_t k = 0; k < count(i, SECTION_LISTENERS); k++) {
         const RouteListener *l = &i->listeners[k];
         if (!address_is_valid(&l->address) || !range_is_valid(l->first, l->n, n_entries) || l->main > 1 ||
-                (l->main == 1) != (l->n == 0) || l->tcp > 1 || l->send_proxy > 2 || l->accept_proxy > 1)
+                l->admin > 1 || l->main + l->admin > 1 || (l->main + l->admin == 1) != (l->n == 0) ||
+                l->tcp > 1 || l->send_proxy > 2 || l->accept_proxy > 1)
             return false;
     }
     return buckets_are_valid(i->host_buckets, count(i, SECTION_HOST_BUCKETS), count(i, SECTION_HOSTS)) &&
@@ -242,18 +245,28 @@ const char *route_image_string(const RouteImage *i, uint32_t offset)
     return (const char *) i->header + offset;
 }
 
-bool route_image_trusts(const RouteImage *i, const uint8_t address[static 16])
+static bool is_in(const RouteImage *i, uint32_t first, uint32_t n_networks, const uint8_t address[static 16])
 {
-    const RouteSettings *s = &i->header->settings;
-
-    for (uint32_t k = 0; k < s->n_trusted; k++) {
-        const RouteNetwork *n = &i->networks[s->trusted_first + k];
+    for (uint32_t k = 0; k < n_networks; k++) {
+        const RouteNetwork *n = &i->networks[first + k];
         uint32_t bytes = n->prefix / 8, bits = n->prefix % 8;
         if (memcmp(n->address, address, bytes) == 0 &&
                 (bits == 0 || ((n->address[bytes] ^ address[bytes]) >> (8 - bits)) == 0))
             return true;
     }
     return false;
+}
+
+bool route_image_trusts(const RouteImage *i, const uint8_t address[static 16])
+{
+    const RouteSettings *s = &i->header->settings;
+    return is_in(i, s->trusted_first, s->n_trusted, address);
+}
+
+bool route_image_lets_administer(const RouteImage *i, const uint8_t address[static 16])
+{
+    const RouteSettings *s = &i->header->settings;
+    return s->n_admin == 0 || is_in(i, s->admin_first, s->n_admin, address);
 }
 
 /* ── looking up ── */

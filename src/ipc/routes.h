@@ -44,7 +44,8 @@ typedef struct RouteHost {
 typedef struct RouteListener {
     SocketAddress address;
     uint32_t main;         /* 1: one of the configuration's `listen`: its requests are matched by host */
-    uint32_t first, n;     /* entries; none on a main listener */
+    uint32_t admin;        /* 1: its requests are for the admin API */
+    uint32_t first, n;     /* entries; none on a main listener and on that of the admin API */
     uint32_t tcp;          /* 1: connections are passed on as they are, to the first entry's service */
     uint32_t send_proxy;   /* and begin with a PROXY header of this version, 0: do not */
     uint32_t accept_proxy; /* 1: connections begin with a PROXY header; on a main listener the settings say it
@@ -60,6 +61,10 @@ typedef struct RouteSettings {
     uint32_t request_log;
     uint32_t accept_proxy;             /* connections to main listeners begin with a PROXY header */
     uint32_t trusted_first, n_trusted; /* RouteNetwork array */
+    uint32_t admin;                    /* 1: there is an admin API */
+    uint32_t admin_host;               /* string, what it is called; 0: it has no name */
+    uint32_t admin_on_main;            /* 1: and it is on main listeners, under that name */
+    uint32_t admin_first, n_admin;     /* who may ask at all: RouteNetwork array; none: everybody */
 } RouteSettings;
 
 typedef struct RouteNetwork {
@@ -76,7 +81,7 @@ RouteBuilder *route_builder_new(void);
 RouteBuilder *route_builder_free(RouteBuilder *b);
 DEFINE_CLEANUP(RouteBuilder *, route_builder_free)
 
-void route_builder_set_settings(RouteBuilder *b, const RouteSettings *settings); /* trusted_* are ignored */
+void route_builder_set_settings(RouteBuilder *b, const RouteSettings *settings); /* trusted_*, admin_*: not */
 int route_builder_add_network(RouteBuilder *b, const uint8_t address[static 16], uint32_t prefix);
 /* Each returns an index (>= 0) or -ENOMEM. */
 int route_builder_add_service(RouteBuilder *b, const char *name, uint32_t slot, bool proxy_only);
@@ -97,6 +102,11 @@ void route_builder_set_tcp(RouteBuilder *b, int listener, unsigned send_proxy);
 void route_builder_set_accept_proxy(RouteBuilder *b, int listener);
 /* Returns the listener's index; -EADDRINUSE where the address has routes of its own. */
 int route_builder_add_main_listener(RouteBuilder *b, const SocketAddress *listen);
+/* There is an admin API: on `listen`, which may be NULL, then on main listeners; `host`, lower case, may be
+ * NULL. Returns the listener's index, 0 without one; -EADDRINUSE where the address has routes. */
+int route_builder_set_admin(RouteBuilder *b, const SocketAddress *listen, const char *host);
+/* Only these may use it. To be called after the last route_builder_add_network(). */
+int route_builder_allow_admin(RouteBuilder *b, const uint8_t address[static 16], uint32_t prefix);
 /* Writes it all to a fresh, fully sealed memfd. Returns the descriptor, which the caller closes, or -errno.
  */
 int route_builder_finish(RouteBuilder *b);
@@ -120,6 +130,9 @@ const RouteListener *route_image_listener(const RouteImage *i, uint32_t index);
 const char *route_image_string(const RouteImage *i, uint32_t offset);
 /* Is the address (16 bytes, IPv4 as ::ffff:a.b.c.d) in trustedProxies? */
 bool route_image_trusts(const RouteImage *i, const uint8_t address[static 16]);
+
+/* May it use the admin API, as far as addresses count? */
+bool route_image_lets_administer(const RouteImage *i, const uint8_t address[static 16]);
 
 /* The route for host (any case, without port, a dot at its end ignored) and target, exact host before
  * wildcard, longer wildcard before shorter, longest path first; a host that has no route for the path does

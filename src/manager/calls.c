@@ -65,6 +65,10 @@ void call_describe(char *buf, size_t size, const char *verb, const Caller *calle
 {
     char user[32] = "root", process[32] = "";
 
+    if (caller->client) {
+        snprintf(buf, size, "%s by hand: admin API, %s", verb, caller->client);
+        return;
+    }
     if (caller->uid != 0)
         snprintf(user, sizeof user, "user %u", caller->uid);
     if (caller->pid > 0)

@@ -23,6 +23,7 @@ typedef struct Draft {
     uint32_t *slots; /* Manager's config_slots */
     size_t n_slots;  /* that are in use by then */
     Listeners *listeners;
+    Admin admin;
 } Draft;
 
 static void draft_done(Draft *d)
@@ -30,6 +31,7 @@ static void draft_done(Draft *d)
     config_unref(d->config);
     free(d->slots);
     listeners_free(d->listeners);
+    admin_done(&d->admin);
 }
 
 static void log_problem(const ConfigProblem *p)
@@ -107,7 +109,8 @@ static int prepare(Manager *m, Draft *d)
     d->listeners = listeners_new();
     if (!d->listeners)
         return -ENOMEM;
-    if ((r = publication_want_listeners(d->config, d->listeners)) < 0 || (r = assign_slots(m, d)) < 0)
+    if ((r = admin_load(&d->admin, &d->config->global.admin)) < 0 ||
+            (r = publication_want_listeners(d->config, d->listeners)) < 0 || (r = assign_slots(m, d)) < 0)
         return r;
     return grow(m, d->n_slots);
 }
@@ -174,6 +177,9 @@ static void publish(Manager *m, Draft *d)
     m->config_slots = TAKE_PTR(d->slots);
     listeners_replace(d->listeners, m->listeners);
     m->listeners = TAKE_PTR(d->listeners);
+    admin_done(&m->admin);
+    m->admin = d->admin;
+    d->admin = (Admin){};
     manager_listeners_changed(m);
     m->generation++;
     config_unref(before);

@@ -2,7 +2,7 @@
 #pragma once
 
 /* Between control.c (connections and signals), access.c (who may), calls.c (answers that take time), and the
- * two that are D-Bus and nothing else: control-manager.c, control-service.c. */
+ * those that are D-Bus and nothing else: control-manager.c, control-service.c, control-admin.c. */
 
 #include "manager/control.h"
 #include "manager/manager.h"
@@ -17,7 +17,7 @@ struct Control {
     bool is_private;   /* `peer` is who calls, and nobody else can */
     struct ucred peer; /* of a private one */
     bool subscribed;   /* a private one wants signals */
-    sd_bus_slot *manager_methods, *services, *enumerator, *objects;
+    sd_bus_slot *manager_methods, *admin_methods, *services, *enumerator, *objects;
     struct Call *calls; /* that wait for an operation */
     unsigned n_calls;
     struct ReloadCall *reload_calls; /* that wait for the gateways */
@@ -30,7 +30,8 @@ struct Control {
 
 typedef struct Caller {
     uid_t uid;
-    pid_t pid; /* 0: not known */
+    pid_t pid;          /* 0: not known */
+    const char *client; /* of the admin API, for whom the connection's owner calls; else NULL */
 } Caller;
 
 /* Does what was called; an sd-bus method handler with the caller found out. */
@@ -62,6 +63,8 @@ void reload_calls_forget(Control *c);
 /* ── the interfaces ── */
 
 int control_manager_register(Control *c);
+/* On a private connection. */
+int control_admin_register(Control *c);
 int control_service_register(Control *c);
 /* The object of a service, fresh memory that the caller frees; NULL: out of memory. */
 char *control_service_path(const Service *s);

@@ -59,6 +59,12 @@ static int method_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *err
     return sd_bus_reply_method_return(m, NULL);
 }
 
+static int method_unsubscribe(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    ((Control *) userdata)->subscribed = false;
+    return sd_bus_reply_method_return(m, NULL);
+}
+
 /* ── changing ── */
 
 static int start(Control *c, sd_bus_message *m, const Caller *caller, sd_bus_error *error)
@@ -173,6 +179,8 @@ static const sd_bus_vtable manager_vtable[] = {
                 "Thaw", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, method_freeze, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Unsubscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_unsubscribe,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("StateChanged",
                 SD_BUS_ARGS("s", name, "o", service, "s", state, "s", before, "s", reason), 0),
         SD_BUS_SIGNAL_WITH_ARGS("ServiceNew", SD_BUS_ARGS("s", name, "o", service), 0),

@@ -82,6 +82,40 @@ static int get_routes(sd_bus *bus, const char *path, const char *interface, cons
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int append_entry(sd_bus_message *reply, const char *key, const char *type, uint64_t number)
+{
+    int r;
+
+    if ((r = sd_bus_message_open_container(reply, 'e', "sv")) < 0 ||
+            (r = sd_bus_message_append(reply, "s", key)) < 0 ||
+            (r = *type == 'u' ? sd_bus_message_append(reply, "v", "u", (uint32_t) number)
+                              : sd_bus_message_append(reply, "v", "t", number)) < 0)
+        return r;
+    return sd_bus_message_close_container(reply);
+}
+
+/* Not its command, which may hold secrets. */
+static int get_health_check(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    const HealthCheckConfig *h = &((const ServiceView *) userdata)->config->health_check;
+    bool connects = h->type == HEALTH_CHECK_TCP || h->type == HEALTH_CHECK_HTTP;
+    int r;
+
+    if ((r = sd_bus_message_open_container(reply, 'a', "{sv}")) < 0 ||
+            (r = sd_bus_message_append(reply, "{sv}", "type", "s", health_check_type_to_string(h->type))) < 0)
+        return r;
+    if (connects && h->endpoint.text) {
+        _cleanup_free_ char *url = text_format("%s%s", h->endpoint.text, h->path ?: "");
+        r = url ? sd_bus_message_append(reply, "{sv}", "url", "s", url) : -ENOMEM;
+    }
+    if (r >= 0 && h->expected_status > 0)
+        r = append_entry(reply, "expectedStatus", "u", h->expected_status);
+    if (r >= 0 && h->type != HEALTH_CHECK_NONE)
+        r = append_entry(reply, "timeout", "t", h->timeout);
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 #define PROPERTY(name, type, field, flags)                                                                   \
     SD_BUS_PROPERTY(name, type, NULL, offsetof(ServiceView, field), flags)
 #define CONST SD_BUS_VTABLE_PROPERTY_CONST
@@ -95,6 +129,7 @@ static const sd_bus_vtable service_vtable[] = {
         PROPERTY("Unit", "s", unit, TELLS),
         PROPERTY("Backend", "s", backend, TELLS),
         SD_BUS_PROPERTY("Routes", "a(ss)", get_routes, 0, TELLS),
+        SD_BUS_PROPERTY("HealthCheck", "a{sv}", get_health_check, 0, TELLS),
         PROPERTY("IdleTimeout", "t", idle_timeout, TELLS),
         PROPERTY("StartTimeout", "t", start_timeout, TELLS),
         PROPERTY("StopTimeout", "t", stop_timeout, TELLS),

@@ -10,6 +10,7 @@
 #include "manager/listeners.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "ipc/index.h"
 #include "ipc/routes-image.h"
@@ -118,7 +119,9 @@ int listeners_get(Listeners *l, const SocketAddress *a)
         return -ENOENT;
     if (x->fd >= 0)
         return x->fd;
+    mode_t old = umask(a->sa.sa_family == AF_UNIX ? 0117 : 0022); /* 0660 from birth */
     int fd = socket_address_listen(a, BACKLOG);
+    (void) umask(old);
     if (fd == -EAFNOSUPPORT && without_ipv6(a, &v4))
         fd = socket_address_listen(&v4, BACKLOG);
     if (fd >= 0)

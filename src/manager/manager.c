@@ -321,6 +321,7 @@ Manager *manager_free(Manager *m)
     status_table_unmap(m->status);
     fd_close(m->status_fd);
     slots_done(&m->slots);
+    admin_done(&m->admin);
     config_unref(m->config);
     systemd_free(m->systemd);
     bus_link_free(m->bus);

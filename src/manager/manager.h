@@ -11,6 +11,7 @@
 #include "backend/systemd-command.h"
 #include "config/config.h"
 #include "manager/activity.h"
+#include "manager/admin.h"
 #include "manager/control.h"
 #include "manager/control-link.h"
 #include "manager/idle-exit.h"
@@ -72,6 +73,7 @@ typedef struct Manager {
     Control *controls;         /* a list, of all connections */
     ControlLink *control_link; /* NULL: there is no bus to offer it on */
     Operations operations;
+    Admin admin;
 
     IdleExit idle_exit;
 

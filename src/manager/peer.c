@@ -104,7 +104,8 @@ static uint64_t unread_max(const Peer *p, sd_bus_message *m)
 {
     const char *interface = sd_bus_message_get_interface(m);
     bool looks = sd_bus_message_is_method_call(m, NULL, NULL) > 0 &&
-                 !(interface && streq(interface, BUS_GATEWAY_INTERFACE));
+                 !(interface &&
+                         (streq(interface, BUS_GATEWAY_INTERFACE) || streq(interface, BUS_ADMIN_INTERFACE)));
     return looks && !control_may_change(p->control) ? UNREAD_LOOKS_MAX : UNREAD_ANSWERS_MAX;
 }
 

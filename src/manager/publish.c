@@ -42,6 +42,8 @@ int publication_want_listeners(const Config *config, Listeners *listeners)
 
     for (size_t i = 0; r >= 0 && i < config->global.n_listen; i++)
         r = listeners_want(listeners, &config->global.listen[i]);
+    if (r >= 0 && config->global.admin.listen.len > 0)
+        r = listeners_want(listeners, &config->global.admin.listen);
     for (size_t i = 0; i < config->n_services; i++)
         for (size_t k = 0; r >= 0 && k < config->services[i]->n_routes; k++)
             if (config->services[i]->routes[k].type == ROUTE_PORT)
@@ -138,6 +140,34 @@ static int add_port_route(Draft *d, const ServiceConfig *s, const RouteConfig *r
     return r < 0 ? r : note_listener(d->publication, r, fd);
 }
 
+/* Its own socket is there with --listen too: who asks for an admin API does not mean the addresses of
+ * services. */
+static int add_admin(Draft *d)
+{
+    const AdminConfig *a = &d->config->global.admin;
+    char buf[SOCKET_ADDRESS_STRING_MAX];
+    int fd = -EBADF;
+
+    if (!a->enabled)
+        return 0;
+    if (a->listen.len > 0 && (fd = listeners_get(d->listeners, &a->listen)) < 0) {
+        (void) log_full(LOG_ERR, fd, NULL, listen_failed, "Cannot listen on %s, there is no admin API: %m",
+                socket_address_format(buf, &a->listen));
+        return 0;
+    }
+    int r = route_builder_set_admin(d->builder, a->listen.len > 0 ? &a->listen : NULL, a->hostname);
+    if (r == -EADDRINUSE) {
+        log_error("%s is an address of services, there is no admin API.",
+                socket_address_format(buf, &a->listen));
+        return 0;
+    }
+    if (r >= 0 && fd >= 0)
+        r = note_listener(d->publication, r, fd);
+    for (size_t i = 0; r >= 0 && i < a->n_allowed; i++)
+        r = route_builder_allow_admin(d->builder, a->allowed[i].address.s6_addr, a->allowed[i].prefix);
+    return r;
+}
+
 static bool same_endpoint(const Endpoint *a, const Endpoint *b)
 {
     if (a->n_addresses != b->n_addresses)
@@ -201,6 +231,8 @@ int publication_new(const Config *config, const uint32_t *slots, Listeners *list
     }
     if (main_listeners)
         r = add_main_listeners(&d);
+    if (r >= 0)
+        r = add_admin(&d);
     for (size_t i = 0; r >= 0 && i < config->n_services; i++)
         if (slots[i] != NO_SLOT)
             r = add_service(&d, config->services[i], slots[i]);
