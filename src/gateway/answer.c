@@ -98,6 +98,17 @@ void answer_error(Exchange *e, unsigned status, const char *sentence, unsigned r
     answered(e, r, status);
 }
 
+void answer_own(Exchange *e, unsigned status, struct MHD_Response *r)
+{
+    if (e->state == EXCHANGE_ABORTED || e->response || !finish_headers(e, r, false)) {
+        MHD_destroy_response(r);
+        exchange_abort(e);
+        return;
+    }
+    e->answer_complete = true;
+    answered(e, r, status);
+}
+
 /* The upstream has said all: its connection goes back to the pool if it may and nothing but the answer came.
  */
 static void answer_is_complete(Exchange *e, bool excess)

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 
 #include "gateway/access-log.h"
+#include "gateway/admin.h"
+#include "gateway/error-page.h"
 #include "gateway/head-audit.h"
 #include "gateway/proxy.h"
 #include "util/log.h"
@@ -73,6 +75,7 @@ void exchange_completed(Exchange *e, bool ok)
     if (e->state != EXCHANGE_SWITCHED && e->routes && route_image_settings(e->routes)->request_log)
         access_log(e, ok);
     ticket_close(&e->ticket);
+    admin_exchange_over(e);
     if (e->response)
         MHD_destroy_response(e->response);
     route_image_unref(e->routes);
@@ -266,12 +269,16 @@ bool exchange_find_route(Exchange *e)
     return true;
 }
 
-/* The head is complete: is it acceptable, whose is it? Leaves READY, or ANSWERED. */
+/* The head is complete: is it acceptable, whose is it? Leaves READY, ADMIN, or ANSWERED. */
 static void begin(Exchange *e)
 {
     client_head_complete(e->client);
     e->routes = route_image_ref(proxy_of(e)->routes);
-    if (check_head(e) && exchange_find_route(e))
+    if (!check_head(e))
+        return;
+    if (admin_is_addressed(e))
+        admin_begin(e);
+    else if (exchange_find_route(e))
         e->state = EXCHANGE_READY;
 }
 
@@ -303,8 +310,9 @@ static void refuse_body(Exchange *e, unsigned status)
 {
     char answer[128];
 
-    int n = snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-            status == 400 ? "400 Bad Request" : "408 Request Timeout");
+    int n = snprintf(answer, sizeof answer,
+            "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", status,
+            status_phrase(status));
     (void) send(e->client->fd, answer, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
     e->status = status;
     exchange_abort(e);
@@ -329,6 +337,16 @@ static enum MHD_Result handle_body(Exchange *e, const char *upload, size_t *uplo
         *upload_size = 0;
         if (e->discarded > DISCARD_MAX)
             return MHD_NO;
+        deadline_set(&e->wait, &p->body_idle);
+        return MHD_YES;
+    }
+    if (e->state == EXCHANGE_ADMIN) {
+        e->discarded += *upload_size;
+        *upload_size = 0;
+        if (e->discarded > ADMIN_BODY_MAX) {
+            refuse_body(e, 413);
+            return MHD_NO;
+        }
         deadline_set(&e->wait, &p->body_idle);
         return MHD_YES;
     }
@@ -380,6 +398,10 @@ enum MHD_Result exchange_handle(
     if (!e->request_done) {
         e->request_done = true;
         deadline_clear(&e->total);
+        if (e->state == EXCHANGE_ADMIN) {
+            deadline_clear(&e->wait);
+            admin_request_done(e);
+        }
     }
     if (e->state == EXCHANGE_UPLOADING)
         exchange_upload_done(e);

@@ -18,6 +18,7 @@ typedef enum ExchangeState {
     EXCHANGE_READY,     /* may go upstream at the handler's next call */
     EXCHANGE_UPLOADING, /* head sent (or about to be), body on its way */
     EXCHANGE_WAITING,   /* request sent, waits for the answer's head */
+    EXCHANGE_ADMIN,     /* is for the admin API, which finds the answer */
     EXCHANGE_ANSWERED,  /* there is an answer, to be queued as soon as the request has been read */
     EXCHANGE_STREAMING, /* the answer is with libmicrohttpd */
     EXCHANGE_SWITCHED,  /* its connection is a tunnel */
@@ -45,6 +46,7 @@ typedef struct Exchange {
     RouteImage *routes;
     const RouteEntry *route;
     Ticket ticket;
+    struct AdminExchange *admin; /* NULL: it is for a service */
 
     /* The way upstream. */
     Upstream *upstream;
@@ -144,6 +146,8 @@ void exchange_upload_done(Exchange *e);
 
 /* → ANSWERED with a page of our own. `retry_after` in seconds, 0 = none. */
 void answer_error(Exchange *e, unsigned status, const char *sentence, unsigned retry_after);
+/* → ANSWERED with a response of our own, which is taken; an exchange that was aborted stays so. */
+void answer_own(Exchange *e, unsigned status, struct MHD_Response *r);
 /* → ANSWERED with what upstream said; data are the bytes behind its head, in a buffer that may be written to.
  */
 void answer_from_upstream(Exchange *e, const ResponseHead *head, size_t head_len, char *data, size_t len);

@@ -174,6 +174,11 @@ static int on_wake_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
+sd_bus *link_bus(Link *l)
+{
+    return l->attached ? l->bus : NULL;
+}
+
 /* `c` is the call's from then on, on success only. `timeout` in µs, UINT64_MAX for none. */
 static int call_manager(Link *l, sd_bus_message *m, uint64_t timeout, sd_bus_message_handler_t reply, void *c,
         sd_bus_slot **ret)

@@ -49,6 +49,9 @@ DEFINE_CLEANUP(Link *, link_free)
 void link_close(Link *l);
 
 bool link_is_attached(const Link *l);
+/* For calls to the manager that are nobody else's; NULL while not attached. Slots must be gone when it is
+ * lost. */
+sd_bus *link_bus(Link *l);
 
 /* Asks the manager to wake a service, see ipc/bus.h. *ret holds the call; unref it to forget about it.
  * -ENOTCONN while not attached. */

@@ -24,6 +24,7 @@ typedef struct Proxy {
     Gates *gates;
     Upstreams *upstreams;
     RouteImage *routes;
+    struct AdminApi *admin;
 
     /* One queue a kind of wait; spans from the route image's settings. */
     DeadlineQueue body_total, body_idle, first_byte, upstream_idle, client_write, backlog, admission, go_on;

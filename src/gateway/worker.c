@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "gateway/admin.h"
 #include "gateway/drain.h"
 #include "gateway/exchange.h"
 #include "gateway/idleness.h"
@@ -323,6 +324,7 @@ static void on_lost(void *userdata)
     if (!w->proxy.draining)
         log_warning("The connection to the manager is lost; services that are online go on.");
     gates_detach(w->proxy.gates);
+    admin_api_lost(w->proxy.admin);
 }
 
 static void on_refused(int error, const char *why, void *userdata)
@@ -368,6 +370,9 @@ int worker_new(sd_event *event, const WorkerOptions *options, Worker **ret)
             (r = link_new(event, &options->manager, options->n_listen_fds == 0, &link_events, w, &w->link)) <
                     0)
         return log_error_errno(r, "Cannot set up the data path: %m");
+    p->admin = admin_api_new(p, w->link);
+    if (!p->admin)
+        return log_oom();
     idleness_init(&w->idleness, event, w->link, options->exit_idle_time, options->idle, options->userdata);
     *ret = TAKE_PTR(w);
     return 0;
@@ -388,6 +393,7 @@ Worker *worker_free(Worker *w)
     tunnels_done(&p->tunnels);
     if (p->server)
         server_free(p->server);
+    admin_api_free(p->admin);
     link_free(w->link);
     if (p->upstreams)
         upstreams_free(p->upstreams);
@@ -430,6 +436,7 @@ void worker_drain(Worker *w)
         return;
     }
     idleness_done(&w->idleness);
+    admin_api_drain(p->admin);
     drain_begin(&w->drain, p, w->options.drain_time, &drain_events, w);
     say_status(w);
 }

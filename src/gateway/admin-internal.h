@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+#pragma once
+
+/* Between admin.c (requests), admin-answer.c, admin-look.c (asking the manager) and admin-stream.c (events).
+ */
+
+#include <json-c/json.h>
+
+#include "admin/admin-request.h"
+#include "gateway/admin.h"
+
+typedef struct Look Look;
+typedef struct AdminStream AdminStream;
+
+typedef struct Looks {
+    AdminApi *api;
+    Look *first, *last;
+    size_t n;
+    sd_bus_slot *call;
+} Looks;
+
+typedef struct AdminStreams {
+    AdminApi *api;
+    AdminStream *all;
+    size_t n;
+    sd_bus_slot *match, *subscription;
+    sd_event_source *timer;
+    json_object *samples; /* by name, as they were told last */
+    Look *snapshot, *sample;
+    struct StateChange *changes;
+    size_t n_changes;
+    unsigned quiet; /* turns of the timer without anything to tell */
+    bool ticking;
+} AdminStreams;
+
+typedef struct AdminExchange {
+    AdminApi *api;
+    struct AdminExchange *prev, *next;
+    Exchange *exchange;
+    AdminRequest request;
+    char client[INET6_ADDRSTRLEN]; /* for the log */
+    sd_bus_slot *call;
+    Look *look;
+    AdminStream *stream;
+} AdminExchange;
+
+struct AdminApi {
+    struct Proxy *proxy;
+    Link *link;
+    AdminExchange *exchanges;
+    Looks looks;
+    AdminStreams streams;
+    usec_t warned;
+    unsigned n_unsaid;
+};
+
+/* ── admin-answer.c: each → ANSWERED ── */
+
+/* `text` is taken. */
+void admin_answer_json(Exchange *e, unsigned status, char *text, size_t len);
+/* {"error": SENTENCE}; `allow` is for 405, else NULL. */
+void admin_answer_error(Exchange *e, unsigned status, const char *sentence, const char *allow);
+/* The reply to a call of the manager's was no good. */
+void admin_answer_failure(Exchange *e, const sd_bus_error *error);
+void admin_answer_asset(Exchange *e, const AdminAsset *asset);
+void admin_answer_redirect(Exchange *e, const char *where);
+void admin_answer_stream(Exchange *e, AdminStream *stream);
+#define ADMIN_MANAGER_AWAY "The service manager of dynapm cannot be reached."
+
+/* ── admin-look.c ──
+ *
+ * The manager bears only few unread answers about all services from us: one question at a time goes to it,
+ * and whoever has the same one while it waits gets the same answer. */
+
+/* `found`: an array, or the object of a service, borrowed; NULL: there is none of that name, or with `status`
+ * the question could not be answered. The look is gone by then. */
+typedef void (*LookDone)(json_object *found, unsigned status, void *userdata);
+
+/* Asks for a service, or for all with `name` NULL. *ret is good until `done`, which does not come before this
+ * returns. Returns 0, -ENOTCONN, -EBUSY when too many wait, or -errno. */
+int look_new(Looks *l, const char *name, LookDone done, void *userdata, Look **ret);
+/* Forgets it; NULL is accepted. */
+Look *look_cancel(Look *look);
+/* None is answered any more: each is told so. */
+void looks_lost(Looks *l);
+
+/* ── admin-stream.c ── */
+
+/* Opens a stream for an exchange. Returns 0, -EBUSY, or -errno. */
+int stream_new(AdminStreams *s, Exchange *e, AdminStream **ret);
+/* Forgets it; NULL is accepted. */
+AdminStream *stream_free(AdminStream *s);
+/* The next bytes, as libmicrohttpd's reader has to return them. */
+ssize_t stream_read(AdminStream *s, char *buf, size_t max);
+/* Each ends when it has sent what it has begun. */
+void streams_end(AdminStreams *s);
+void streams_done(AdminStreams *s);

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: ISC */
+
+/* Events for those who listen, as text/event-stream (WHATWG HTML, 9.2). The manager is asked for signals, and
+ * a timer runs, only while somebody does. An event is one text that all streams share. A stream that falls
+ * behind is not given more of them: it gets a new snapshot of everything as soon as it has read what it was
+ * given, so that what is kept for it has an end.
+ *
+ * Invariants: a stream that has its snapshot is told everything that came after it, or is `stale`; a stream
+ * that is suspended has nothing to say. */
+
+#include <stdio.h>
+#include <time.h>
+
+#include "admin/admin-service.h"
+#include "build-config.h"
+#include "gateway/admin-internal.h"
+#include "gateway/proxy.h"
+#include "ipc/bus.h"
+#include "util/event.h"
+#include "util/log.h"
+
+#define STREAMS_MAX 64
+#define QUEUE_MAX 64
+#define CHANGES_MAX 256
+#define SAMPLE_PAUSE USEC_PER_SEC
+#define QUIET_MAX 15 /* samples: then a comment, for proxies that cut off who is silent */
+
+typedef struct Event {
+    unsigned n_ref;
+    size_t len;
+    char text[];
+} Event;
+
+struct AdminStream {
+    AdminStreams *streams;
+    AdminStream *prev, *next;
+    Exchange *exchange;
+    Event *queue[QUEUE_MAX];
+    size_t first, n, at; /* of the ring; `at` bytes of its first were sent */
+    bool stale;          /* has no snapshot, or missed something since */
+    bool ended;
+};
+
+/* A change of state about which the whole service is being asked. */
+typedef struct StateChange {
+    AdminStreams *streams;
+    struct StateChange *prev, *next;
+    Look *look;
+    char *state, *before, *reason;
+} StateChange;
+
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
+}
+
+/* ── events ── */
+
+static Event *event_unref(Event *e)
+{
+    if (e && --e->n_ref == 0)
+        free(e);
+    return NULL;
+}
+DEFINE_CLEANUP(Event *, event_unref)
+
+static Event *event_new(const char *before, const char *text, size_t len)
+{
+    size_t n = strlen(before);
+
+    Event *e = malloc(sizeof *e + n + len + 3);
+    if (!e)
+        return NULL;
+    *e = (Event){.n_ref = 1, .len = n + len + 2};
+    memcpy(e->text, before, n);
+    memcpy(e->text + n, text, len);
+    memcpy(e->text + n + len, "\n\n", 3);
+    return e;
+}
+
+/* {"type": TYPE, KEY: VALUE, …}; `value` is taken. */
+static json_object *body_new(const char *type, const char *key, json_object *value)
+{
+    json_object *o = json_object_new_object();
+
+    if (o && admin_json_add(o, "type", json_object_new_string(type)) && admin_json_add(o, key, value))
+        return o;
+    if (!o)
+        json_object_put(value);
+    json_object_put(o);
+    return NULL;
+}
+
+/* `body` is taken; NULL: out of memory. */
+static Event *event_from(json_object *body, const char *before)
+{
+    size_t len = 0;
+
+    _cleanup_free_ char *text = body ? admin_json_text(body, &len) : NULL;
+    json_object_put(body);
+    return text ? event_new(before, text, len) : NULL;
+}
+
+/* ── streams ── */
+
+static void want_snapshot(AdminStreams *s);
+
+static void drop_from(AdminStream *s, size_t first)
+{
+    while (s->n > first) {
+        s->n--;
+        event_unref(s->queue[(s->first + s->n) % QUEUE_MAX]);
+    }
+}
+
+/* NULL, or no room: it has missed it. */
+static void push(AdminStream *s, Event *event)
+{
+    if (s->ended)
+        return;
+    if (!event || s->n == QUEUE_MAX) {
+        drop_from(s, s->at > 0 ? 1 : 0); /* one that was begun goes on to its end */
+        s->stale = true;
+    } else {
+        s->queue[(s->first + s->n++) % QUEUE_MAX] = event;
+        event->n_ref++;
+    }
+    exchange_poke(s->exchange);
+}
+
+/* To all who know what it is about. */
+static void publish(AdminStreams *streams, Event *event)
+{
+    for (AdminStream *s = streams->all; s; s = s->next)
+        if (!s->stale)
+            push(s, event);
+}
+
+ssize_t stream_read(AdminStream *s, char *buf, size_t max)
+{
+    Exchange *e = s->exchange;
+    size_t n = 0;
+
+    while (e->state != EXCHANGE_ABORTED && n < max && s->n > 0) {
+        Event *event = s->queue[s->first];
+        size_t part = MIN(max - n, event->len - s->at);
+        memcpy(buf + n, event->text + s->at, part);
+        n += part;
+        s->at += part;
+        if (s->at < event->len)
+            break;
+        s->first = (s->first + 1) % QUEUE_MAX;
+        s->n--;
+        s->at = 0;
+        event_unref(event);
+    }
+    if (n > 0) {
+        e->bytes_sent += n;
+        deadline_set(&e->wait, &e->client->proxy->client_write);
+        hall_note_progress(e->client->hall);
+        return (ssize_t) n;
+    }
+    if (e->state == EXCHANGE_ABORTED) {
+        hall_take_down(e->client->hall, e->mhd);
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    if (s->ended)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    deadline_clear(&e->wait);
+    if (s->stale)
+        want_snapshot(s->streams);
+    return exchange_suspend(e) ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+/* What is another than it was told last; an array. */
+static json_object *changed_samples(AdminStreams *streams, json_object *services)
+{
+    json_object *changed = json_object_new_array(), *told = json_object_new_object();
+    size_t n = json_object_array_length(services);
+
+    for (size_t i = 0; changed && told && i < n; i++) {
+        json_object *service = json_object_array_get_idx(services, i);
+        json_object *sample = admin_service_sample(service), *before = NULL;
+        const char *name = admin_service_name(service);
+        if (!sample)
+            continue;
+        if (streams->samples)
+            (void) json_object_object_get_ex(streams->samples, name, &before);
+        if (!(before && json_object_equal(before, sample)))
+            (void) json_object_array_add(changed, json_object_get(sample));
+        (void) admin_json_add(told, name, sample);
+    }
+    json_object_put(streams->samples);
+    streams->samples = told;
+    return changed;
+}
+
+/* ── the snapshot ── */
+
+static void on_snapshot(json_object *found, unsigned status, void *userdata)
+{
+    AdminStreams *streams = userdata;
+
+    streams->snapshot = NULL;
+    if (!found) { /* the manager is going: that ends all streams */
+        streams_end(streams);
+        return;
+    }
+    if (!streams->samples) /* from here on what is another is told */
+        json_object_put(changed_samples(streams, found));
+    _cleanup_(event_unrefp) Event *event =
+            event_from(body_new("services", "services", json_object_get(found)), "data: ");
+    for (AdminStream *s = streams->all; s; s = s->next) {
+        if (!s->stale)
+            continue;
+        s->stale = false;
+        push(s, event);
+    }
+}
+
+static void want_snapshot(AdminStreams *streams)
+{
+    if (!streams->snapshot &&
+            look_new(&streams->api->looks, NULL, on_snapshot, streams, &streams->snapshot) < 0)
+        streams_end(streams);
+}
+
+/* ── changes of state ── */
+
+static void change_free(StateChange *c)
+{
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        c->streams->changes = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    c->streams->n_changes--;
+    look_cancel(c->look);
+    free(c->state);
+    free(c->before);
+    free(c->reason);
+    free(c);
+}
+
+/* It may have gone on by now: of the state that it came into nothing is to be missed. */
+static void on_changed_service(json_object *found, unsigned status, void *userdata)
+{
+    StateChange *c = userdata;
+    AdminStreams *streams = c->streams;
+    json_object *body = NULL;
+
+    c->look = NULL;
+    if (found) {
+        const char *status_text = streq(c->state, "failed")   ? "offline"
+                                  : streq(c->state, "frozen") ? "online"
+                                                              : c->state;
+        if (admin_json_add(found, "state", json_object_new_string(c->state)) &&
+                admin_json_add(found, "status", json_object_new_string(status_text)) &&
+                admin_json_add(found, "stateReason", json_object_new_string(c->reason)))
+            body = body_new("state", "service", json_object_get(found));
+        if (body && !admin_json_add(body, "before", json_object_new_string(c->before))) {
+            json_object_put(body);
+            body = NULL;
+        }
+        _cleanup_(event_unrefp) Event *event = event_from(body, "data: ");
+        publish(streams, event);
+    }
+    change_free(c);
+}
+
+static void all_stale(AdminStreams *streams)
+{
+    for (AdminStream *s = streams->all; s; s = s->next)
+        push(s, NULL);
+}
+
+static int on_state_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    const char *name, *path, *state, *before, *reason;
+    AdminStreams *streams = userdata;
+
+    if (sd_bus_message_read(m, "sosss", &name, &path, &state, &before, &reason) < 0)
+        return 0;
+    StateChange *c = streams->n_changes < CHANGES_MAX ? new0(StateChange, 1) : NULL;
+    if (!c) {
+        all_stale(streams);
+        return 0;
+    }
+    *c = (StateChange){.streams = streams,
+            .next = streams->changes,
+            .state = strdup(state),
+            .before = strdup(before),
+            .reason = strdup(reason)};
+    if (c->next)
+        c->next->prev = c;
+    streams->changes = c;
+    streams->n_changes++;
+    if (!c->state || !c->before || !c->reason ||
+            look_new(&streams->api->looks, name, on_changed_service, c, &c->look) < 0) {
+        change_free(c);
+        all_stale(streams);
+    }
+    return 0;
+}
+
+/* ── samples ── */
+
+static void on_sample(json_object *found, unsigned status, void *userdata)
+{
+    AdminStreams *streams = userdata;
+    json_object *body = NULL;
+
+    streams->sample = NULL;
+    if (!found)
+        return;
+    json_object *changed = changed_samples(streams, found);
+    if (!changed || json_object_array_length(changed) == 0) {
+        json_object_put(changed);
+        return;
+    }
+    body = body_new("sample", "services", changed);
+    if (body && !admin_json_add(body, "time", json_object_new_uint64(now_ms()))) {
+        json_object_put(body);
+        body = NULL;
+    }
+    _cleanup_(event_unrefp) Event *event = event_from(body, "data: ");
+    streams->quiet = 0;
+    publish(streams, event);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    AdminStreams *streams = userdata;
+
+    streams->ticking = event_arm_timer(streams->api->proxy->event, &streams->timer, SAMPLE_PAUSE, on_timer,
+                               streams, "admin-sample") >= 0;
+    if (++streams->quiet >= QUIET_MAX) {
+        _cleanup_(event_unrefp) Event *comment = event_new(":", "", 0);
+        streams->quiet = 0;
+        publish(streams, comment);
+    }
+    if (!streams->sample)
+        (void) look_new(&streams->api->looks, NULL, on_sample, streams, &streams->sample);
+    return 0;
+}
+
+/* ── beginning and end ── */
+
+static int call(AdminStreams *streams, const char *method, sd_bus_slot **slot, sd_bus_message_handler_t reply)
+{
+    sd_bus *bus = link_bus(streams->api->link);
+
+    if (!bus)
+        return -ENOTCONN;
+    return sd_bus_call_method_async(
+            bus, slot, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, method, reply, streams, NULL);
+}
+
+static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    AdminStreams *streams = userdata;
+
+    streams->subscription = sd_bus_slot_unref(streams->subscription);
+    if (sd_bus_message_get_error(m))
+        streams_end(streams);
+    return 0;
+}
+
+static int listen_to_manager(AdminStreams *streams)
+{
+    sd_bus *bus = link_bus(streams->api->link);
+    int r;
+
+    if (!bus)
+        return -ENOTCONN;
+    if (streams->match)
+        return 0;
+    if ((r = sd_bus_match_signal(bus, &streams->match, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, "StateChanged",
+                 on_state_changed, streams)) < 0 ||
+            (r = call(streams, "Subscribe", &streams->subscription, on_subscribed)) < 0 ||
+            (r = event_arm_timer(streams->api->proxy->event, &streams->timer, SAMPLE_PAUSE, on_timer, streams,
+                     "admin-sample")) < 0)
+        return r;
+    return 0;
+}
+
+static void forget_manager(AdminStreams *streams)
+{
+    event_disarm(streams->timer);
+    streams->subscription = sd_bus_slot_unref(streams->subscription);
+    if (streams->match)
+        (void) call(streams, "Unsubscribe", NULL, NULL);
+    streams->match = sd_bus_slot_unref(streams->match);
+    streams->snapshot = look_cancel(streams->snapshot);
+    streams->sample = look_cancel(streams->sample);
+    while (streams->changes)
+        change_free(streams->changes);
+    json_object_put(streams->samples);
+    streams->samples = NULL;
+    streams->quiet = 0;
+}
+
+static Event *greeting(void)
+{
+    json_object *body = body_new("connected", "version", json_object_new_string(DYNAPM_VERSION));
+
+    if (body && !admin_json_add(body, "timestamp", json_object_new_uint64(now_ms()))) {
+        json_object_put(body);
+        body = NULL;
+    }
+    return event_from(body, "event: connected\ndata: "); /* the name is DynaPM's */
+}
+
+int stream_new(AdminStreams *streams, Exchange *e, AdminStream **ret)
+{
+    if (streams->n >= STREAMS_MAX)
+        return -EBUSY;
+    AdminStream *s = new0(AdminStream, 1);
+    if (!s)
+        return -ENOMEM;
+    *s = (AdminStream){.streams = streams, .next = streams->all, .exchange = e, .stale = true};
+    if (s->next)
+        s->next->prev = s;
+    streams->all = s;
+    streams->n++;
+    s->queue[0] = greeting();
+    s->n = s->queue[0] ? 1 : 0;
+    int r = listen_to_manager(streams);
+    if (r < 0) {
+        stream_free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+AdminStream *stream_free(AdminStream *s)
+{
+    if (!s)
+        return NULL;
+    AdminStreams *streams = s->streams;
+
+    drop_from(s, 0);
+    if (s->prev)
+        s->prev->next = s->next;
+    else
+        streams->all = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    streams->n--;
+    if (streams->n == 0)
+        forget_manager(streams);
+    return mfree(s);
+}
+
+void streams_end(AdminStreams *streams)
+{
+    for (AdminStream *s = streams->all; s; s = s->next) {
+        if (s->ended)
+            continue;
+        s->ended = true;
+        exchange_poke(s->exchange);
+    }
+    /* What comes from another manager is for those who come then. */
+    forget_manager(streams);
+}
+
+void streams_done(AdminStreams *streams)
+{
+    assert(!streams->all);
+    forget_manager(streams);
+    sd_event_source_disable_unref(streams->timer);
+}
