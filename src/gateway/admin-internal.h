@@ -47,6 +47,7 @@ typedef struct AdminExchange {
 struct AdminApi {
     struct Proxy *proxy;
     Link *link;
+    const Listeners *listeners;
     AdminExchange *exchanges;
     Looks looks;
     AdminStreams streams;
@@ -86,8 +87,8 @@ void looks_lost(Looks *l);
 
 /* ── admin-stream.c ── */
 
-/* Opens a stream for an exchange. Returns 0, -EBUSY, or -errno. */
-int stream_new(AdminStreams *s, Exchange *e, AdminStream **ret);
+/* Opens a stream for an exchange of somebody who is `role`, a BUS_ROLE_*. Returns 0, -EBUSY, or -errno. */
+int stream_new(AdminStreams *s, Exchange *e, const char *role, AdminStream **ret);
 /* Forgets it; NULL is accepted. */
 AdminStream *stream_free(AdminStream *s);
 /* The next bytes, as libmicrohttpd's reader has to return them. */

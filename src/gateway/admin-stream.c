@@ -403,18 +403,23 @@ static void forget_manager(AdminStreams *streams)
     streams->quiet = 0;
 }
 
-static Event *greeting(void)
+/* Who knows its role can leave out buttons that would be refused, and who knows the port make links of
+ * hostnames. */
+static Event *greeting(const AdminApi *a, const char *role)
 {
     json_object *body = body_new("connected", "version", json_object_new_string(DYNAPM_VERSION));
+    uint16_t port = listeners_main_port(a->listeners);
 
-    if (body && !admin_json_add(body, "timestamp", json_object_new_uint64(now_ms()))) {
+    if (body && (!admin_json_add(body, "timestamp", json_object_new_uint64(now_ms())) ||
+                        !admin_json_add(body, "role", json_object_new_string(role)) ||
+                        !admin_json_add(body, "port", port > 0 ? json_object_new_int(port) : NULL))) {
         json_object_put(body);
         body = NULL;
     }
     return event_from(body, "event: connected\ndata: "); /* the name is DynaPM's */
 }
 
-int stream_new(AdminStreams *streams, Exchange *e, AdminStream **ret)
+int stream_new(AdminStreams *streams, Exchange *e, const char *role, AdminStream **ret)
 {
     if (streams->n >= STREAMS_MAX)
         return -EBUSY;
@@ -426,7 +431,7 @@ int stream_new(AdminStreams *streams, Exchange *e, AdminStream **ret)
         s->next->prev = s;
     streams->all = s;
     streams->n++;
-    s->queue[0] = greeting();
+    s->queue[0] = greeting(streams->api, role);
     s->n = s->queue[0] ? 1 : 0;
     int r = listen_to_manager(streams);
     if (r < 0) {

@@ -23,12 +23,12 @@
 #define WARN_PAUSE USEC_PER_SEC
 #define FORWARDED_MAX 1024
 
-AdminApi *admin_api_new(struct Proxy *p, Link *link)
+AdminApi *admin_api_new(struct Proxy *p, Link *link, const Listeners *listeners)
 {
     AdminApi *a = new0(AdminApi, 1);
     if (!a)
         return NULL;
-    *a = (AdminApi){.proxy = p, .link = link};
+    *a = (AdminApi){.proxy = p, .link = link, .listeners = listeners};
     a->looks.api = a->streams.api = a;
     return a;
 }
@@ -358,9 +358,9 @@ static void operate(AdminExchange *x, const char *method)
         admin_answer_error(x->exchange, 503, ADMIN_MANAGER_AWAY, NULL);
 }
 
-static void open_stream(AdminExchange *x)
+static void open_stream(AdminExchange *x, const char *role)
 {
-    int r = stream_new(&x->api->streams, x->exchange, &x->stream);
+    int r = stream_new(&x->api->streams, x->exchange, role, &x->stream);
     if (r < 0)
         admin_answer_error(x->exchange, 503,
                 r == -EBUSY ? "Too many listen to events already." : ADMIN_MANAGER_AWAY, NULL);
@@ -368,7 +368,7 @@ static void open_stream(AdminExchange *x)
         admin_answer_stream(x->exchange, x->stream);
 }
 
-static void authorized(AdminExchange *x)
+static void authorized(AdminExchange *x, const char *role)
 {
     switch (x->request.operation) {
     case ADMIN_SERVICES:
@@ -387,7 +387,7 @@ static void authorized(AdminExchange *x)
         operate(x, "Restart");
         break;
     case ADMIN_EVENTS:
-        open_stream(x);
+        open_stream(x, role);
         break;
     default:
         admin_answer_error(x->exchange, 404, "There is nothing of that name.", NULL);
@@ -437,7 +437,7 @@ static int on_authorized(sd_bus_message *m, void *userdata, sd_bus_error *error)
         say_refused(x, "a change with a token for reading");
         admin_answer_error(x->exchange, 403, "This token is for looking only.", NULL);
     } else
-        authorized(x);
+        authorized(x, role);
     if (x->exchange->state == EXCHANGE_ANSWERED)
         answer_late(x);
     return 0;

@@ -6,14 +6,15 @@
 
 #include "gateway/exchange.h"
 #include "gateway/link.h"
+#include "gateway/listener.h"
 
 typedef struct AdminApi AdminApi;
 
 /* Bytes of a request's body, which no request needs. */
 #define ADMIN_BODY_MAX 65536U
 
-/* `link` must outlive it. NULL: out of memory. */
-AdminApi *admin_api_new(struct Proxy *p, Link *link);
+/* `link` and `listeners` must outlive it. NULL: out of memory. */
+AdminApi *admin_api_new(struct Proxy *p, Link *link, const Listeners *listeners);
 AdminApi *admin_api_free(AdminApi *a);
 
 /* The manager is gone: whoever waits for it is told so, and streams of events end. */

@@ -291,3 +291,18 @@ Listeners *listeners_free(Listeners *ls)
     sd_event_source_disable_unref(ls->resume);
     return mfree(ls);
 }
+
+uint16_t listeners_main_port(const Listeners *ls)
+{
+    uint16_t lowest = 0;
+
+    for (Listener *l = ls->all; l; l = l->next) {
+        SocketAddress a = {.len = sizeof a.un};
+        if (l->listener != LISTENER_MAIN || getsockname(l->fd, &a.sa, &a.len) < 0)
+            continue;
+        uint16_t port = socket_address_port(&a);
+        if (port > 0 && (lowest == 0 || port < lowest))
+            lowest = port;
+    }
+    return lowest;
+}

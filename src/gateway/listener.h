@@ -39,3 +39,5 @@ int listeners_given(const Listeners *ls, size_t at);
 size_t listeners_count(const Listeners *ls);
 /* Of these, how many a manager gave that are not our own. */
 size_t listeners_n_given(const Listeners *ls);
+/* The lowest TCP port on which requests for all routes come in, 0 if there is none. */
+uint16_t listeners_main_port(const Listeners *ls);

@@ -370,7 +370,7 @@ int worker_new(sd_event *event, const WorkerOptions *options, Worker **ret)
             (r = link_new(event, &options->manager, options->n_listen_fds == 0, &link_events, w, &w->link)) <
                     0)
         return log_error_errno(r, "Cannot set up the data path: %m");
-    p->admin = admin_api_new(p, w->link);
+    p->admin = admin_api_new(p, w->link, w->listeners);
     if (!p->admin)
         return log_oom();
     idleness_init(&w->idleness, event, w->link, options->exit_idle_time, options->idle, options->userdata);
