@@ -9,6 +9,7 @@ import socket
 import stat
 import threading
 
+import jsonschema
 import pytest
 
 from harness import Raw, free_port, wait_for
@@ -598,3 +599,76 @@ def test_who_leaves_before_the_answer_harms_nobody(site, make):
     gw.wait_state("blog", "online")
     assert admin.service("blog")["status"] == "online"
     assert socket.create_connection(admin.address).close() is None
+
+
+# ── its description ──
+
+
+def schema_of(document, schema):
+    return jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+
+
+def resolved(document, x):
+    return document["components"]["responses"][x["$ref"].rsplit("/", 1)[1]] if "$ref" in x else x
+
+
+def test_the_description_is_what_is_answered(site, make):
+    gw, admin = make(site.app(idleTimeout="1h"), site.app(name="nas", kind="proxyOnly"), files={
+        "bad.json": {"host": "bad.localhost", "base": "http://127.0.0.1:1", "exec": ["/nonexistent/nod"]}})
+    document = json.loads(admin.ask(API + "openapi.json", token="").body)
+    assert document["openapi"].startswith("3.1")
+    for name, schema in document["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    seen = set()
+
+    def ask(path, method="get", expected=200, **kwargs):
+        operation = document["paths"][path][method]
+        r = admin.ask(path.format(name=kwargs.pop("name", "blog")), method.upper(), **kwargs)
+        assert r.status == expected, r
+        response = resolved(document, operation["responses"][str(r.status)])
+        if r.status != 304:
+            content = response["content"][r.get("Content-Type")]
+            schema_of(document, content["schema"]).validate(json.loads(r.body))
+        seen.add((operation["operationId"], str(r.status)))
+
+    services, one = "/_dynapm/api/services", "/_dynapm/api/services/{name}"
+    verbs = [one + "/start", one + "/restart", one + "/stop"]
+    for path in verbs:
+        ask(path, "post")
+        ask(path, "post", 404, name="none")
+        ask(path, "post", 400, name="nas")
+        ask(path, "post", 413, body="x" * 70000)
+        ask(path, "post", 401, token="wrong")
+        ask(path, "post", 403, token=READ_TOKEN)
+    ask(verbs[0], "post", 503, name="bad")
+    ask(one, expected=404, name="none")
+    for path in (services, one):
+        ask(path)
+        ask(path, expected=401, token="wrong")
+        ask(path, expected=403, host="evil.test")
+    ask(services[:-8] + "openapi.json")
+    assert admin.ask("/_dynapm/api/events", token="wrong").status == 401
+    documented = {(o["operationId"], s) for p in document["paths"].values() for m, o in p.items() if m in ("get", "post")
+                  for s in o["responses"]}
+    left = {x for x in documented - seen if x[1] != "503" and x[0] not in ("listen", "describe")}
+    assert left == set()
+
+
+def test_the_description_is_what_events_are(site, make):
+    gw, admin = make(site.app(idleTimeout="300ms"))
+    document = json.loads(admin.ask(API + "openapi.json").body)
+    validator = schema_of(document, {"$ref": "#/components/schemas/Event"})
+    kinds = set()
+    with admin.events() as events:
+        while kinds != {"connected", "services", "state", "sample"}:
+            event = events.next()
+            validator.validate(event)
+            kinds.add(event["type"])
+            if event["type"] == "services":
+                assert gw.curl("blog").status == 200
+
+
+def test_every_field_is_described(site, make):
+    gw, admin = make(site.app())
+    document = json.loads(admin.ask(API + "openapi.json").body)
+    assert set(admin.service("blog")) == set(document["components"]["schemas"]["Service"]["properties"])
