@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "ctl/load.h"
+#include "ctl/pager.h"
 #include "ctl/services.h"
 #include "util/text.h"
 
@@ -267,6 +268,7 @@ static int cat_running(const CtlOptions *options, const Services *all, char **na
 {
     int status = CTL_OK;
 
+    pager_open(options->pager);
     for (; *names; names++) {
         const ServiceInfo *s = services_find(all, *names);
         if (!s)
@@ -282,6 +284,8 @@ static int cat_files(const CtlOptions *options, char **names)
     _cleanup_(config_unrefp) Config *config = NULL;
     int status = ctl_load_config(options, &config);
 
+    if (status == CTL_OK)
+        pager_open(options->pager);
     for (; status == CTL_OK && *names; names++) {
         const ServiceConfig *s = find(config, *names);
         status = s ? print_service(options, s) : CTL_UNKNOWN;

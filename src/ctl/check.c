@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "ctl/load.h"
+#include "ctl/pager.h"
 #include "ctl/services.h"
 #include "util/text.h"
 
@@ -103,6 +104,7 @@ int ctl_check(const CtlOptions *options, char **files)
     int status = *files ? check_named(files, &config) : ctl_load_config(options, &config);
     if (status != CTL_OK)
         return status;
+    pager_open(options->pager);
     status = ctl_print_problems(options, config);
     if (status != CTL_OK)
         return status;

@@ -28,7 +28,9 @@ typedef struct CtlOptions {
     bool json;
     bool no_legend;
     bool follow;
-    int lines; /* of the journal; < 0: not said */
+    bool no_pager;
+    int lines;           /* of the journal; < 0: not said */
+    struct Pager *pager; /* NULL: none is wanted */
 } CtlOptions;
 
 /* ── saying things ── */
@@ -38,10 +40,19 @@ int ctl_error(const char *format, ...) _printf_(1, 2);
 int ctl_oom(void);
 
 typedef enum Colour { COLOUR_NONE, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_RED, COLOUR_GREY, COLOUR_BOLD } Colour;
-/* Escape sequences, "" where stdout is no terminal or NO_COLOR is set (no-color.org). */
+/* Escape sequences, "" where stdout is no terminal or NO_COLOR is set (no-color.org); SYSTEMD_COLORS says
+ * more than either. */
 const char *colour_on(Colour c);
 const char *colour_off(void);
 Colour colour_of_state(const char *state);
+
+/* Columns of the terminal that stdout is, $COLUMNS before that; 0: it is none. */
+size_t terminal_width(void);
+/* Finds out now what stdout is; else it is found out with the first question about it. */
+void terminal_look(void);
+
+/* As systemd reads them: 1, 0, or -EINVAL; NULL is none. */
+int ctl_parse_boolean(const char *s);
 
 /* ── the manager ── */
 

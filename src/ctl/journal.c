@@ -59,6 +59,8 @@ static int args_init(JournalArgs *a, const CtlOptions *options, const char *name
     }
     if (options->follow)
         a->argv[a->n++] = "-f";
+    if (options->no_pager)
+        a->argv[a->n++] = "--no-pager";
     if (!own || (r = add_field(a, "DYNAPM_SERVICE", name)) < 0)
         return -ENOMEM;
     a->argv[a->n++] = "+";
@@ -77,7 +79,8 @@ int journal_show(const CtlOptions *options, const char *name, const char *unit, 
     int r = args_init(&a, options, name, unit, lines);
     if (r < 0)
         return r;
-    a.argv[a.n++] = "--no-pager";
+    if (!options->no_pager)
+        a.argv[a.n++] = "--no-pager"; /* it writes into ours */
     a.argv[a.n++] = "-q";
     r = -posix_spawn_file_actions_init(&actions);
     if (r < 0)

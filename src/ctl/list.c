@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 #include <stdio.h>
 
+#include "ctl/pager.h"
 #include "ctl/services.h"
 #include "ctl/table.h"
 #include "util/text.h"
@@ -106,6 +107,7 @@ int ctl_list(const CtlOptions *options, char **patterns)
         return ctl_oom();
     if (ctl_connect(options, &bus) < 0 || services_fetch(bus, &all) < 0)
         return CTL_FAILURE;
+    pager_open(options->pager);
     if (options->json)
         return print_json(&all, patterns);
     for (size_t i = 0; i < all.n; i++) {

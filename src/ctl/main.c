@@ -8,6 +8,7 @@
 
 #include "build-config.h"
 #include "ctl/ctl.h"
+#include "ctl/pager.h"
 
 typedef struct Verb {
     const char *name;
@@ -56,6 +57,7 @@ static int help(void)
            "     --config=FILE      check, cat: read global settings from FILE\n"
            "     --json             Print JSON\n"
            "     --no-legend        Print neither header nor footer\n"
+           "     --no-pager         Print to the terminal, without a pager\n"
            "  -f --follow           logs: go on with what comes\n"
            "  -n --lines=LINES      logs, status: so many lines of the journal\n\n"
            "See dynapmctl(1).\n",
@@ -91,7 +93,8 @@ static int parse_argv(int argc, char **argv)
         ARG_CONFIG_DIR,
         ARG_CONFIG,
         ARG_JSON,
-        ARG_NO_LEGEND
+        ARG_NO_LEGEND,
+        ARG_NO_PAGER,
     };
     static const struct option options[] = {
             {"help", no_argument, NULL, 'h'},
@@ -102,6 +105,7 @@ static int parse_argv(int argc, char **argv)
             {"config", required_argument, NULL, ARG_CONFIG},
             {"json", no_argument, NULL, ARG_JSON},
             {"no-legend", no_argument, NULL, ARG_NO_LEGEND},
+            {"no-pager", no_argument, NULL, ARG_NO_PAGER},
             {"follow", no_argument, NULL, 'f'},
             {"lines", required_argument, NULL, 'n'},
             {},
@@ -132,6 +136,9 @@ static int parse_argv(int argc, char **argv)
             break;
         case ARG_NO_LEGEND:
             arg_options.no_legend = true;
+            break;
+        case ARG_NO_PAGER:
+            arg_options.no_pager = true;
             break;
         case 'f':
             arg_options.follow = true;
@@ -174,14 +181,18 @@ static int run(char **args)
 
 int main(int argc, char **argv)
 {
+    Pager pager = PAGER_NULL;
+
     (void) setlocale(LC_ALL, "");
     arg_config_dirs = new0(const char *, (size_t) argc + 1);
     if (!arg_config_dirs)
         return ctl_oom();
     int r = parse_argv(argc, argv);
-    if (r < 0)
+    if (r < 0) {
+        arg_options.pager = arg_options.no_pager ? NULL : &pager;
         r = run(argv + optind);
-    if (fflush(stdout) != 0 || ferror(stdout))
+    }
+    if (!pager_close(&pager) && (fflush(stdout) != 0 || ferror(stdout)))
         r = ctl_error("Cannot write: %s", strerror(errno));
     free(arg_config_dirs);
     return r;

@@ -2,6 +2,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <strings.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ctl/ctl.h"
@@ -24,15 +26,66 @@ int ctl_oom(void)
     return ctl_error("Out of memory.");
 }
 
-static bool has_colours(void)
+int ctl_parse_boolean(const char *s)
 {
-    static int yes = -1;
+    static const char *const words[] = {
+            "0", "no", "n", "false", "f", "off", "1", "yes", "y", "true", "t", "on"};
 
-    if (yes < 0) {
-        const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-        yes = isatty(STDOUT_FILENO) && !(no && *no) && term && !streq(term, "dumb");
-    }
-    return yes;
+    for (size_t i = 0; s && i < ELEMENTSOF(words); i++)
+        if (strcasecmp(s, words[i]) == 0)
+            return i >= ELEMENTSOF(words) / 2;
+    return -EINVAL;
+}
+
+/* ── what stdout is, or was before there was a pager ── */
+
+typedef struct Terminal {
+    bool known;
+    bool colours;
+    size_t width;
+} Terminal;
+
+static bool wants_colours(void)
+{
+    const char *said = getenv("SYSTEMD_COLORS"), *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    int yes = ctl_parse_boolean(said);
+
+    if (yes >= 0)
+        return yes;
+    if (said && (streq(said, "16") || streq(said, "256")))
+        return true;
+    return isatty(STDOUT_FILENO) && !(no && *no) && term && !streq(term, "dumb");
+}
+
+static size_t find_width(void)
+{
+    const char *columns = getenv("COLUMNS");
+    struct winsize w;
+
+    if (!isatty(STDOUT_FILENO))
+        return 0;
+    if (columns && atoi(columns) > 0)
+        return (size_t) atoi(columns);
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+}
+
+static const Terminal *terminal(void)
+{
+    static Terminal t;
+
+    if (!t.known)
+        t = (Terminal){.known = true, .colours = wants_colours(), .width = find_width()};
+    return &t;
+}
+
+void terminal_look(void)
+{
+    (void) terminal();
+}
+
+size_t terminal_width(void)
+{
+    return terminal()->width;
 }
 
 const char *colour_on(Colour c)
@@ -45,12 +98,12 @@ const char *colour_on(Colour c)
             [COLOUR_GREY] = "\x1b[90m",
             [COLOUR_BOLD] = "\x1b[1m",
     };
-    return has_colours() ? sequences[c] : "";
+    return terminal()->colours ? sequences[c] : "";
 }
 
 const char *colour_off(void)
 {
-    return has_colours() ? "\x1b[0m" : "";
+    return terminal()->colours ? "\x1b[0m" : "";
 }
 
 Colour colour_of_state(const char *state)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "ctl/journal.h"
+#include "ctl/pager.h"
 #include "ctl/services.h"
 
 #define JOURNAL_LINES 10
@@ -144,6 +145,7 @@ static int show_all(const CtlOptions *options, char **names,
 
     if (ctl_connect(options, &bus) < 0 || services_fetch(bus, &all) < 0)
         return CTL_FAILURE;
+    pager_open(options->pager);
     for (size_t i = 0; *names ? !!names[i] : i < all.n; i++) {
         const ServiceInfo *s = *names ? services_find(&all, names[i]) : &all.items[i];
         if (!s)

@@ -6,8 +6,6 @@
 #include "ctl/table.h"
 
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define GAP 2
 
@@ -121,16 +119,4 @@ void table_print(const Table *t, bool header, size_t width)
         print_row(t, NULL, widths, width);
     for (size_t i = 0; i < t->n; i += t->n_columns)
         print_row(t, t->cells + i, widths, width);
-}
-
-size_t terminal_width(void)
-{
-    const char *columns = getenv("COLUMNS");
-    struct winsize w;
-
-    if (!isatty(STDOUT_FILENO))
-        return 0;
-    if (columns && atoi(columns) > 0)
-        return (size_t) atoi(columns);
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 80;
 }

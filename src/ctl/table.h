@@ -17,6 +17,3 @@ int table_add(Table *t, const char *text, Colour colour);
 
 /* Prints it to stdout; `width`: columns of the terminal, 0 = as wide as it takes. */
 void table_print(const Table *t, bool header, size_t width);
-
-/* Of the terminal that stdout is, $COLUMNS before that; 0: it is none. */
-size_t terminal_width(void);

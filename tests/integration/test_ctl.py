@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -255,10 +256,18 @@ def test_logs_asks_the_journal_for_all_that_is_about_the_service(site, tmp_path)
 # ── terminals ──
 
 
-def on_terminal(*args, **env):
+def terminal_environment(**env):
+    plain = {k: v for k, v in os.environ.items()
+             if k not in ("NO_COLOR", "COLUMNS", "PAGER", "LESS", "SUDO_UID") and not k.startswith("SYSTEMD_")}
+    return {k: v for k, v in {**plain, **env}.items() if v is not None}
+
+
+def on_terminal(*args, status=0, stderr=None, **env):
+    """What is seen on a terminal."""
     ours, theirs = pty.openpty()
-    subprocess.run([PROGRAM, *args], stdout=theirs, stdin=subprocess.DEVNULL, timeout=20,
-                   env={**{k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS")}, **env})
+    p = subprocess.run([PROGRAM, *args], stdout=theirs, stderr=stderr and theirs, stdin=subprocess.DEVNULL, timeout=20,
+                       env=terminal_environment(**{"PAGER": "", **env}))
+    assert p.returncode == status
     os.close(theirs)
     text = b""
     try:
@@ -276,6 +285,96 @@ def test_colours_are_for_terminals_that_want_them(blog_and_nas):
     assert "\x1b[32monline" in on_terminal(*ask, TERM="xterm")
     assert "\x1b" not in on_terminal(*ask, TERM="xterm", NO_COLOR="1")
     assert "\x1b" not in on_terminal(*ask, TERM="dumb")
+
+
+def test_colours_can_be_said_as_for_systemctl(blog_and_nas):
+    _, _, gw = blog_and_nas
+    assert "\x1b[90moffline" in ctl(gw, "list", env={"SYSTEMD_COLORS": "1"}).stdout
+    assert "\x1b[90moffline" in ctl(gw, "list", env={"SYSTEMD_COLORS": "256", "NO_COLOR": "1"}).stdout
+    assert "\x1b" not in on_terminal(f"--runtime-dir={gw.runtime_dir}", "list", TERM="xterm", SYSTEMD_COLORS="no")
+
+
+@pytest.fixture
+def pagers(tmp_path):
+    """Pagers in $PATH that say who they are and what they were told, in front of what they read."""
+    for name in ("pager", "less", "more", "mine"):
+        program = tmp_path / name
+        program.write_text(f"""#!/bin/sh
+printf '<{name}%s LESS=%s SECURE=%s>\\n' "${{1:+ $1}}" "$LESS" "${{LESSSECURE-}}"
+exec /bin/cat
+""")
+        program.chmod(0o755)
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TERM": "xterm"}
+
+
+def test_a_terminal_gets_a_pager_of_the_choice_that_systemctl_would_make(blog_and_nas, pagers):
+    _, _, gw = blog_and_nas
+
+    def pager(*args, **env):
+        text = on_terminal(f"--runtime-dir={gw.runtime_dir}", *args, "list",
+                           **{**pagers, "SYSTEMD_PAGERSECURE": "0", "PAGER": None, **env})
+        assert "\x1b[90moffline\x1b[0m" in text, "what goes through a pager is coloured, too"
+        assert "3 services listed." in text
+        return (re.findall(r"<(.*)>", text) or [None])[0]
+
+    assert pager(PAGER=None) == "pager LESS=FRSXMK SECURE="
+    assert pager(PAGER="mine") == "mine LESS=FRSXMK SECURE="
+    assert pager(PAGER="mine", SYSTEMD_PAGER="  less -x ") == "less -x LESS=FRSXMK SECURE="
+    assert pager(PAGER="no-such-pager", SYSTEMD_LESS="FR") == "pager LESS=FR SECURE="
+    assert pager("--no-pager") is None
+    for none in ("", "cat"):
+        assert pager(SYSTEMD_PAGER=none, PAGER="mine") is None
+    assert pager(SYSTEMD_PAGERSECURE="1") == "less LESS=FRSXMK SECURE=1"
+    assert pager(SYSTEMD_PAGERSECURE="1", PAGER="mine") == "mine LESS=FRSXMK SECURE=1"
+    assert pager(SYSTEMD_PAGERSECURE=None, PAGER="mine", SUDO_UID="1000") == "less LESS=FRSXMK SECURE=1"
+    assert pager(SYSTEMD_PAGERSECURE="what?", PAGER="mine") == "less LESS=FRSXMK SECURE=1"
+    assert pager(SYSTEMD_PAGER=None, TERM="xterm", PATH="/nonexistent") is None
+
+
+def test_a_pager_is_not_for_scripts_nor_for_dumb_terminals(blog_and_nas, pagers):
+    _, _, gw = blog_and_nas
+    assert "pager" not in ctl(gw, "list", env=pagers).stdout
+    assert "pager" not in on_terminal(f"--runtime-dir={gw.runtime_dir}", "list", **{**pagers, "TERM": "dumb"})
+
+
+def test_the_exit_status_is_that_of_the_command_whatever_the_pager_does(blog_and_nas, pagers, tmp_path):
+    _, _, gw = blog_and_nas
+    early = tmp_path / "early"
+    early.write_text("#!/bin/sh\nexec <&-\nexit 7\n")
+    early.chmod(0o755)
+    env = {**pagers, "SYSTEMD_PAGERSECURE": "0", "PAGER": "early"}
+    where = f"--runtime-dir={gw.runtime_dir}"
+    assert on_terminal(where, "status", "blog", status=3, stderr=True, **env) == ""
+    assert on_terminal(where, "list", status=0, stderr=True, **env) == ""
+    bad = tmp_path / "bad.json"
+    bad.write_text("[" + "1, " * 100000 + "1]")
+    text = on_terminal("check", str(bad), status=1, stderr=True, **{**env, "PAGER": "mine"})
+    assert text.startswith("<mine") and f"{bad}:1:" in text, "complaints go through it as well"
+
+
+def test_ctrl_c_belongs_to_the_pager_and_nothing_runs_on_without_it(blog_and_nas, pagers, tmp_path):
+    _, _, gw = blog_and_nas
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\ntrap 'echo interrupted; exit 0' INT\necho reading\n"
+                    "while read -r line; do :; done\nread -r key </dev/tty\n")
+    slow.chmod(0o755)
+    pid, ours = pty.fork()
+    if pid == 0:
+        os.execve(PROGRAM, ["dynapmctl", f"--runtime-dir={gw.runtime_dir}", "status", "blog"],
+                  terminal_environment(**{**pagers, "SYSTEMD_PAGERSECURE": "0", "PAGER": "slow"}))
+    text = b""
+    try:
+        while b"reading" not in text:
+            text += os.read(ours, 4096)
+        os.write(ours, b"\x03")
+        while b"interrupted" not in text:
+            text += os.read(ours, 4096)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        os.close(ours)
 
 
 def test_a_table_is_as_wide_as_the_terminal(site):

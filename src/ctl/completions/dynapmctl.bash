@@ -5,7 +5,7 @@
 _dynapmctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} verb='' word i
     local commands='list status why start stop restart logs cat check reload'
-    local options='--help --version --user --runtime-dir= --config-dir= --config= --json --no-legend --follow --lines='
+    local options='--help --version --user --runtime-dir= --config-dir= --config= --json --no-legend --no-pager --follow --lines='
     local -a ask=()
 
     # bash takes --option=value apart at the '='.
