@@ -3,6 +3,7 @@
 /* The life of a Config and of what it owns. While it is built it is the head of a ConfigDraft; from the
  * moment the caller has it nothing of it changes but the reference count. */
 
+#include <sched.h>
 #include <stdio.h>
 
 #include "config/internal.h"
@@ -97,6 +98,15 @@ ServiceConfig *service_config_unref(ServiceConfig *s)
     return mfree(s);
 }
 
+/* Starts mostly wait: for disks, for others, for what they have asked. */
+static uint32_t default_concurrent_starts(void)
+{
+    cpu_set_t cpus;
+    int n = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+
+    return MAX((uint32_t) n * 4, UINT32_C(8));
+}
+
 Config *config_new(void)
 {
     ConfigDraft *d = new0(ConfigDraft, 1);
@@ -116,6 +126,7 @@ Config *config_new(void)
             .max_connections = 16384,
             .max_parked = 8192,
             .max_parked_per_service = 2048,
+            .max_concurrent_starts = default_concurrent_starts(),
             .max_head_size = 16384,
     };
     return &d->config;

@@ -156,8 +156,10 @@ typedef struct GlobalConfig {
     uint32_t max_connections_per_address; /* limits.maxConnectionsPerAddress; 0 = no limit */
     uint32_t max_parked;                  /* limits.maxParkedRequests: waiting requests a worker; 8192 */
     uint32_t max_parked_per_service;      /* limits.maxParkedRequestsPerService; 2048 */
-    uint32_t max_head_size;     /* limits.maxRequestHead: bytes of a request head; 16384, 1024–65536 */
-    CidrBlock *trusted_proxies; /* trustedProxies: peers whose X-Forwarded-* and Forwarded are kept */
+    uint32_t max_concurrent_starts; /* limits.maxConcurrentStarts: services; 0 = no limit; four a CPU, at
+                                       least eight */
+    uint32_t max_head_size;         /* limits.maxRequestHead: bytes of a request head; 16384, 1024–65536 */
+    CidrBlock *trusted_proxies;     /* trustedProxies: peers whose X-Forwarded-* and Forwarded are kept */
     size_t n_trusted_proxies;
     AdminConfig admin; /* adminApi */
 } GlobalConfig;

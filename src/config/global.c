@@ -78,6 +78,8 @@ static const Key limits_keys[] = {
         {"maxParkedRequests", limit_number, offsetof(GlobalConfig, max_parked), .min = 1, .max = 1048576},
         {"maxParkedRequestsPerService", limit_number, offsetof(GlobalConfig, max_parked_per_service),
                 .min = 1, .max = 1048576},
+        {"maxConcurrentStarts", limit_number, offsetof(GlobalConfig, max_concurrent_starts), .min = 0,
+                .max = 1048576},
         {"maxRequestHead", limit_number, offsetof(GlobalConfig, max_head_size), .min = 1024, .max = 65536},
         {},
 };

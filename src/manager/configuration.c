@@ -180,6 +180,7 @@ static void publish(Manager *m, Draft *d)
     admin_done(&m->admin);
     m->admin = d->admin;
     d->admin = (Admin){};
+    turns_set_limit(&m->turns, m->config->global.max_concurrent_starts);
     manager_listeners_changed(m);
     m->generation++;
     config_unref(before);

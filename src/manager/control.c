@@ -93,15 +93,21 @@ void controls_state_changed(
             continue;
         if (!path)
             path = control_service_path(s);
-        int r = path ? sd_bus_emit_signal(c->bus, BUS_PATH, BUS_MANAGER_INTERFACE, "StateChanged", "sosss",
-                               service_name(s), path, service_state_to_string(to),
-                               service_state_to_string(from), reason)
-                     : -ENOMEM;
+        int r = path ? 0 : -ENOMEM;
+        if (r >= 0 && from != to)
+            r = sd_bus_emit_signal(c->bus, BUS_PATH, BUS_MANAGER_INTERFACE, "StateChanged", "sosss",
+                    service_name(s), path, service_state_to_string(to), service_state_to_string(from),
+                    reason);
         if (r >= 0)
             r = control_service_emit(c, path);
         if (r < 0)
             log_debug_errno(r, "Cannot tell of a change of state: %m");
     }
+}
+
+void controls_reason_changed(Manager *m, const Service *s)
+{
+    controls_state_changed(m, s, service_state(s), service_state(s), NULL);
 }
 
 /* `object`: sd_bus_emit_object_added() or its opposite; `definition`: its properties that go with that. */

@@ -26,6 +26,8 @@ bool control_may_change(const Control *c);
 /* Each tells all who want to know. */
 void controls_state_changed(
         Manager *m, const Service *s, ServiceState from, ServiceState to, const char *reason);
+/* The same of the properties alone: the state is as it was. */
+void controls_reason_changed(Manager *m, const Service *s);
 void controls_service_new(Manager *m, const Service *s);
 void controls_service_changed(Manager *m, const Service *s);
 /* To be called while it still can be asked about. */

@@ -154,6 +154,11 @@ static void on_state_changed(
     report_soon(m);
 }
 
+static void on_reason_changed(Service *s, void *userdata)
+{
+    controls_reason_changed(userdata, s);
+}
+
 static void on_recovered(Service *s, void *userdata)
 {
     Manager *m = userdata;
@@ -269,6 +274,9 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
     m->listeners = listeners_new();
     if (!m->listeners)
         return log_oom();
+    r = turns_init(&m->turns, event, 0);
+    if (r < 0)
+        return log_error_errno(r, "Cannot let starts take turns: %m");
     m->host = (ServiceHost){
             .backend =
                     {
@@ -281,9 +289,11 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
                             .state_dir_fd = m->runtime.state_dir_fd,
                             .default_user = options->default_user,
                     },
+            .turns = &m->turns,
             .read_activity = on_read_activity,
             .watch_activity = on_watch_activity,
             .state_changed = on_state_changed,
+            .reason_changed = on_reason_changed,
             .recovered = on_recovered,
             .userdata = m,
     };
@@ -310,6 +320,7 @@ Manager *manager_free(Manager *m)
     for (size_t i = 0; i < m->n_services; i++)
         service_free(m->services[i]);
     free(m->services);
+    turns_done(&m->turns);
     free(m->config_slots);
     sd_event_source_disable_unref(m->report);
     sd_event_source_disable_unref(m->stop_limit);

@@ -24,6 +24,7 @@
 #include "manager/runtime.h"
 #include "manager/slots.h"
 #include "service/service.h"
+#include "service/turns.h"
 
 /* Who starts services. */
 typedef enum ServiceManager {
@@ -62,6 +63,7 @@ typedef struct Manager {
     uint32_t *config_slots; /* of config->services[i]; NO_SLOT for one that is left out */
     Service **services;     /* by slot; NULL where there is none */
     size_t n_services;      /* slots in use */
+    Turns turns;            /* of starts */
     Recovery recovery;
 
     StatusTable *status;

@@ -106,6 +106,8 @@ void service_reconfigure(Service *s, ServiceConfig *config)
     if (was_removed && s->retiring)
         take_back(s);
 
+    if (service_is_queued(s) && service_is_outdated(s)) /* nothing of it runs */
+        service_set_state(s, SERVICE_OFFLINE, "its definition has changed");
     if (s->state == SERVICE_ONLINE && s->backend) { /* goes on, by other times */
         idle_disarm(s);
         idle_arm(s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 
 /* The state machine. What a state has a right to, and what service_set_state() takes away when it ends:
- *   STARTING  the probe and the start timer
+ *   STARTING  its turn, and once that has come the probe and the start timer
  *   ONLINE    the idle clock
  *   FAILED    the back-off timer
  * STOPPING has the backend's promise that `stopped` will follow, OFFLINE has nothing.
@@ -27,8 +27,10 @@ static bool __attribute__((unused)) transition_is_legal(ServiceState from, Servi
     static const bool table[_SERVICE_STATE_MAX][_SERVICE_STATE_MAX] = {
             [SERVICE_OFFLINE] =
                     {[SERVICE_STARTING] = true, [SERVICE_ONLINE] = true, [SERVICE_STOPPING] = true},
-            [SERVICE_STARTING] =
-                    {[SERVICE_ONLINE] = true, [SERVICE_STOPPING] = true, [SERVICE_FAILED] = true},
+            [SERVICE_STARTING] = {[SERVICE_ONLINE] = true,
+                    [SERVICE_STOPPING] = true,
+                    [SERVICE_FAILED] = true,
+                    [SERVICE_OFFLINE] = true},
             [SERVICE_ONLINE] =
                     {[SERVICE_STARTING] = true, [SERVICE_STOPPING] = true, [SERVICE_OFFLINE] = true},
             [SERVICE_STOPPING] = {[SERVICE_OFFLINE] = true, [SERVICE_ONLINE] = true, [SERVICE_FAILED] = true},
@@ -51,6 +53,7 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
         probe_stop(s->probe);
         event_disarm(s->start_timer);
         s->verifying = false;
+        turns_end(s->host->turns, &s->turn);
     }
     if (from == SERVICE_ONLINE || from == SERVICE_STOPPING)
         idle_disarm(s);
@@ -189,14 +192,16 @@ static void await_ready(Service *s, bool probe, ProbeMode mode)
     }
 }
 
-void service_launch(Service *s, const char *reason)
+bool service_is_queued(const Service *s)
+{
+    return s->turn.state == TURN_AWAITED;
+}
+
+static void launch(Service *s)
 {
     _cleanup_free_ char *why = NULL;
 
     s->start_began = now_monotonic();
-    if (s->state != SERVICE_STARTING)
-        service_set_state(s, SERVICE_STARTING, reason);
-    s->verifying = false;
     int r = backend_start(s->backend, &why);
     if (r < 0) {
         note_failure(s, "%s could not be started: %s", service_name(s), why ?: strerror(-r));
@@ -204,6 +209,39 @@ void service_launch(Service *s, const char *reason)
         return;
     }
     await_ready(s, r != BACKEND_WILL_TELL, PROBE_UNTIL_READY);
+}
+
+static void tell_reason(Service *s)
+{
+    if (s->host->reason_changed)
+        s->host->reason_changed(s, s->host->userdata);
+}
+
+void service_launch(Service *s, const char *reason)
+{
+    bool now = turns_ask(s->host->turns, &s->turn);
+
+    s->asked_for_turn = now_monotonic();
+    if (s->state != SERVICE_STARTING)
+        service_set_state(s, SERVICE_STARTING, reason);
+    else
+        tell_reason(s);
+    s->verifying = false;
+    if (now) {
+        launch(s);
+        return;
+    }
+    probe_stop(s->probe);
+    event_disarm(s->start_timer);
+}
+
+void service_on_turn(Turn *turn)
+{
+    Service *s = container_of(turn, Service, turn);
+
+    assert(s->state == SERVICE_STARTING);
+    tell_reason(s);
+    launch(s);
 }
 
 void service_verify(Service *s)
@@ -231,15 +269,20 @@ void service_verify(Service *s)
 
 static void log_ready(Service *s)
 {
-    char total[TIMESPAN_STRING_MAX], start[TIMESPAN_STRING_MAX], wait[TIMESPAN_STRING_MAX], field[64];
+    char total[TIMESPAN_STRING_MAX], start[TIMESPAN_STRING_MAX], wait[TIMESPAN_STRING_MAX], field[64],
+            turn[TIMESPAN_STRING_MAX], queued[TIMESPAN_STRING_MAX + 40] = "";
     const char *fields[] = {field, NULL};
     usec_t now = now_monotonic(), launched = backend_launched_at(s->backend);
     usec_t began = usec_sub(MIN(MAX(launched, s->start_began), now), s->start_began);
-    usec_t all = usec_sub(now, s->start_began);
+    usec_t all = usec_sub(now, s->start_began), before = usec_sub(s->start_began, s->asked_for_turn);
 
+    if (before >= USEC_PER_MSEC)
+        snprintf(queued, sizeof queued, ", having waited %s for its turn",
+                timespan_format(turn, before - before % USEC_PER_MSEC));
     snprintf(field, sizeof field, "DYNAPM_START_USEC=%llu", (unsigned long long) all);
-    log_full(LOG_INFO, 0, service_name(s), fields, "ready in %s (start %s, wait %s)",
-            timespan_format(total, all), timespan_format(start, began), timespan_format(wait, all - began));
+    log_full(LOG_INFO, 0, service_name(s), fields, "ready in %s (start %s, wait %s)%s",
+            timespan_format(total, all), timespan_format(start, began), timespan_format(wait, all - began),
+            queued);
 }
 
 void service_on_probe_done(Probe *p, int r, const char *why, void *userdata)
@@ -297,7 +340,7 @@ static void on_appeared(Backend *b, const char *why, void *userdata)
 {
     Service *s = userdata;
 
-    if (s->state != SERVICE_OFFLINE && s->state != SERVICE_FAILED)
+    if (s->state != SERVICE_OFFLINE && s->state != SERVICE_FAILED && !service_is_queued(s))
         return;
     service_end_recovery(s);
     service_set_state(s, SERVICE_ONLINE, why);

@@ -31,7 +31,8 @@ struct Service {
     char *failure;     /* why the last start failed: until the next one begins */
     char *wake_reason; /* of the first who waits */
     WaiterList waiters;
-    usec_t start_began;
+    Turn turn; /* STARTING: awaited, nothing of it runs; or taken, for as long as that takes */
+    usec_t asked_for_turn, start_began;
 
     /* since the manager began */
     uint64_t n_starts; /* that came to be ready */
@@ -59,8 +60,11 @@ bool service_answer_now(const Service *s, WakeResult *ret);
 /* The only place where a state changes. Takes from the service what the new state has no right to, logs,
  * publishes. */
 void service_set_state(Service *s, ServiceState to, const char *reason);
-/* OFFLINE or ONLINE → STARTING → … */
+/* OFFLINE or ONLINE → STARTING → …, as soon as it is its turn. */
 void service_launch(Service *s, const char *reason);
+void service_on_turn(Turn *turn);
+/* Is it STARTING only in that it waits for its turn to? */
+bool service_is_queued(const Service *s);
 /* ONLINE → STARTING: a gateway could not connect. */
 void service_verify(Service *s);
 /* → STOPPING, and on to OFFLINE. */

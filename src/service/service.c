@@ -11,8 +11,11 @@ int service_new(const ServiceHost *host, ServiceConfig *config, uint32_t slot, S
     _cleanup_(service_freep) Service *s = new0(Service, 1);
     if (!s)
         return -ENOMEM;
-    *s = (Service){
-            .host = host, .config = service_config_ref(config), .slot = slot, .since = now_monotonic()};
+    *s = (Service){.host = host,
+            .config = service_config_ref(config),
+            .slot = slot,
+            .since = now_monotonic(),
+            .turn.came = service_on_turn};
     int r = service_make(s);
     if (r < 0)
         return r;
@@ -33,6 +36,7 @@ Service *service_free(Service *s)
     s->freeing = true;
     (void) service_answer_now(s, &no);
     waiters_answer(s, &no);
+    turns_end(s->host->turns, &s->turn);
     sd_event_source_disable_unref(s->start_timer);
     sd_event_source_disable_unref(s->idle_timer);
     sd_event_source_disable_unref(s->backoff_timer);
@@ -144,7 +148,10 @@ static bool begin_stop(Service *s, const char *reason)
         return false;
     service_end_recovery(s);
     s->failure = mfree(s->failure);
-    service_begin_stop(s, reason);
+    if (service_is_queued(s)) /* nothing of it runs */
+        service_set_state(s, SERVICE_OFFLINE, reason);
+    else
+        service_begin_stop(s, reason);
     return true;
 }
 
@@ -168,7 +175,8 @@ int service_start(Service *s, const char *reason, WakeDone done, void *userdata,
 
 int service_restart(Service *s, const char *reason, WakeDone done, void *userdata, Waiter **ret)
 {
-    (void) begin_stop(s, reason);
+    if (!service_is_queued(s)) /* else it keeps its turn */
+        (void) begin_stop(s, reason);
     return service_start(s, reason, done, userdata, ret);
 }
 
@@ -176,7 +184,7 @@ void service_status(Service *s, ServiceStatus *ret)
 {
     *ret = (ServiceStatus){
             .state = s->state,
-            .reason = s->reason ?: "",
+            .reason = service_is_queued(s) ? "waiting for its turn to start" : s->reason ?: "",
             .since = s->since,
             .wake_reason = s->wake_reason ?: "",
             .failure = s->state == SERVICE_ONLINE || s->state == SERVICE_STARTING ? ""

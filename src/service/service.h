@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "ipc/state.h"
 #include "probe/probe.h"
+#include "service/turns.h"
 
 typedef struct Service Service;
 
@@ -25,6 +26,7 @@ typedef struct ServiceActivity {
 
 typedef struct ServiceHost {
     BackendContext backend;
+    Turns *turns; /* for starts; NULL: as many at the same time as come */
     /* Reads what the gateways do with the service now. */
     void (*read_activity)(Service *s, ServiceActivity *ret, void *userdata);
     /* Asks the gateways to tell (or no longer) when nothing is open with it any more:
@@ -32,6 +34,9 @@ typedef struct ServiceHost {
     void (*watch_activity)(Service *s, bool on, void *userdata);
     /* Called by service_set_state() after each transition, to publish it (table, signal). */
     void (*state_changed)(Service *s, ServiceState from, ServiceState to, const char *reason, void *userdata);
+    /* The state is as it was, but its reason is not: a service's turn to start has come. NULL: nobody wants
+     * to know. */
+    void (*reason_changed)(Service *s, void *userdata);
     /* What service_recover() began has ended; NULL: nobody wants to know. */
     void (*recovered)(Service *s, void *userdata);
     void *userdata;
@@ -113,7 +118,7 @@ int service_restart(Service *s, const char *reason, WakeDone done, void *userdat
  * times are CLOCK_MONOTONIC; what is counted is counted since the manager began. */
 typedef struct ServiceStatus {
     ServiceState state;
-    const char *reason; /* of the last transition */
+    const char *reason; /* of the last transition, or what it waits for that is not its own */
     usec_t since;       /* of the state */
     const char *wake_reason;
     const char *failure;  /* why the last start failed, or why there can be none */

@@ -251,7 +251,7 @@ GLOBAL_ACCEPTED = [
     *[{"host": h} for h in ("", "localhost", "0.0.0.0", "::1")],
     *[{"limits": {"requestHeadTimeout": s, "clientWriteTimeout": s}} for s in ("never", *SPANS)],
     {"limits": {"maxConnections": 1, "maxConnectionsPerAddress": 0, "maxParkedRequests": 1048576,
-                "maxParkedRequestsPerService": 1, "maxRequestHead": 65536}},
+                "maxParkedRequestsPerService": 1, "maxConcurrentStarts": 0, "maxRequestHead": 65536}},
     {"logging": {}},
     {"logging": {k: True for k in ("enableRequestLog", "enableWebSocketLog", "enableErrorLog", "enablePerformanceLog")}},
     {"trustedProxies": ["10.0.0.0/8", "127.0.0.1", "::1", "fd00::/8", "0.0.0.0/0", "::/0", "1.2.3.4/32", "::1/128"]},

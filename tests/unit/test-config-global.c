@@ -34,6 +34,7 @@ static void defaults_are_there_without_any_file(void **state)
     assert_int_equal(g->max_connections_per_address, 0);
     assert_int_equal(g->max_parked, 8192);
     assert_int_equal(g->max_parked_per_service, 2048);
+    assert_true(g->max_concurrent_starts >= 8 && g->max_concurrent_starts % 4 == 0);
     assert_int_equal(g->max_head_size, 16384);
     assert_int_equal(g->n_trusted_proxies, 0);
 }
@@ -49,7 +50,7 @@ static void every_setting_arrives(void **state)
             "\"upstreamIdleTimeout\": \"7s\", \"tunnelIdleTimeout\": \"9s\", \"clientWriteTimeout\": "
             "\"never\", \"maxConnections\": 1, "
             "\"maxConnectionsPerAddress\": 2, \"maxParkedRequests\": 3, \"maxParkedRequestsPerService\": 4, "
-            "\"maxRequestHead\": 1024}}");
+            "\"maxConcurrentStarts\": 5, \"maxRequestHead\": 1024}}");
     const GlobalConfig *g = &c->global;
     char listen[SOCKET_ADDRESS_STRING_MAX];
 
@@ -70,6 +71,7 @@ static void every_setting_arrives(void **state)
     assert_int_equal(g->max_connections_per_address, 2);
     assert_int_equal(g->max_parked, 3);
     assert_int_equal(g->max_parked_per_service, 4);
+    assert_int_equal(g->max_concurrent_starts, 5);
     assert_int_equal(g->max_head_size, 1024);
 }
 
