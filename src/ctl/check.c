@@ -3,39 +3,12 @@
 /* What is wrong with configuration: with the files that are named, taken together, or with all that the
  * manager would read. Needs no manager. */
 
-#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "ctl/load.h"
 #include "ctl/pager.h"
 #include "ctl/services.h"
-#include "util/text.h"
-
-static int is_drop_in(const struct dirent *e)
-{
-    const char *suffix = strrchr(e->d_name, '.');
-    return *e->d_name != '.' && suffix && streq(suffix, ".json");
-}
-
-static int check_folder(Config *config, const char *path)
-{
-    struct dirent **entries;
-    int n = scandir(path, &entries, is_drop_in, alphasort), r = n < 0 ? -errno : 0;
-
-    for (int i = 0; i < n; i++) {
-        _cleanup_free_ char *file = text_format("%s/%s", path, entries[i]->d_name);
-        struct stat st;
-        if (r >= 0 && !file)
-            r = -ENOMEM;
-        if (r >= 0 && stat(file, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) /* else it is masked */
-            r = ctl_parse_file(config, file);
-        free(entries[i]);
-    }
-    if (n >= 0)
-        free(entries);
-    return r;
-}
 
 static int check_named(char **files, Config **ret)
 {
@@ -46,7 +19,7 @@ static int check_named(char **files, Config **ret)
     for (; *files; files++) {
         struct stat st;
         int r = stat(*files, &st) < 0 ? -errno
-                : S_ISDIR(st.st_mode) ? check_folder(config, *files)
+                : S_ISDIR(st.st_mode) ? ctl_parse_folder(config, *files, NULL)
                                       : ctl_parse_file(config, *files);
         if (r < 0)
             return ctl_error("%s: %s", *files, strerror(-r));

@@ -20,6 +20,30 @@ typedef enum CtlStatus {
     CTL_NOT_INSTALLED = 5, /* there is no such service */
 } CtlStatus;
 
+/* What only `new` is told. */
+typedef enum NewOption {
+    NEW_EXEC,
+    NEW_UNIT,
+    NEW_DOCKER,
+    NEW_COMPOSE,
+    NEW_PM2,
+    NEW_SYSTEMD_RUN,
+    NEW_COMMANDS,
+    NEW_STOP,
+    NEW_CHECK,
+    NEW_HOST,
+    NEW_PORT,
+    NEW_PATH,
+    NEW_BASE,
+    NEW_HEALTH,
+    NEW_IDLE_TIMEOUT,
+    NEW_USER,
+    NEW_CWD,
+    NEW_FORCE,
+    NEW_STDOUT,
+    _NEW_OPTION_MAX,
+} NewOption;
+
 typedef struct CtlOptions {
     const char *runtime_dir;  /* NULL: the usual one */
     const char **config_dirs; /* NULL-terminated; NULL: the usual ones */
@@ -29,8 +53,9 @@ typedef struct CtlOptions {
     bool no_legend;
     bool follow;
     bool no_pager;
-    int lines;           /* of the journal; < 0: not said */
-    struct Pager *pager; /* NULL: none is wanted */
+    int lines;                        /* of the journal; < 0: not said */
+    const char *new[_NEW_OPTION_MAX]; /* what they were given, "" for none; NULL: not said */
+    struct Pager *pager;              /* NULL: none is wanted */
 } CtlOptions;
 
 /* ── saying things ── */
@@ -78,4 +103,5 @@ int ctl_restart(const CtlOptions *options, char **names);
 int ctl_check(const CtlOptions *options, char **files);
 int ctl_cat(const CtlOptions *options, char **names);
 int ctl_reload(const CtlOptions *options, char **none);
+int ctl_new(const CtlOptions *options, char **words); /* the name, and what follows */
 int ctl_logs(const CtlOptions *options, char **names);

@@ -2,11 +2,14 @@
 
 #include "ctl/load.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/internal.h"
 #include "util/fd.h"
+#include "util/text.h"
 
 /* dynapm.json beside the drop-in folders, rather than in one, has global settings. */
 static ConfigFileKind kind_of(const char *path)
@@ -32,6 +35,33 @@ int ctl_parse_file(Config *config, const char *path)
     if (slash)
         slash[slash == real] = 0;
     return config_parse_file(config, kind_of(path), path, real, text, len);
+}
+
+static int is_drop_in(const struct dirent *e)
+{
+    const char *suffix = strrchr(e->d_name, '.');
+    return *e->d_name != '.' && suffix && streq(suffix, ".json");
+}
+
+int ctl_parse_folder(Config *config, const char *path, const char *but)
+{
+    struct dirent **entries;
+    int n = scandir(path, &entries, is_drop_in, alphasort), r = n < 0 ? -errno : 0;
+
+    for (int i = 0; i < n; i++) {
+        _cleanup_free_ char *file = text_format("%s/%s", path, entries[i]->d_name);
+        bool skip = but && streq(entries[i]->d_name, but);
+        struct stat st;
+        if (r >= 0 && !file)
+            r = -ENOMEM;
+        if (r >= 0 && !skip && stat(file, &st) == 0 && S_ISREG(st.st_mode) &&
+                st.st_size > 0) /* else it is masked */
+            r = ctl_parse_file(config, file);
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+    return r;
 }
 
 int ctl_load_config(const CtlOptions *options, Config **ret)

@@ -15,3 +15,6 @@ int ctl_print_problems(const CtlOptions *options, const Config *config);
 
 /* One more file into `config`, whatever kind of file it is. 0 or -errno. */
 int ctl_parse_file(Config *config, const char *path);
+/* All drop-ins of a folder, in the order of their names, but for the one that is called `but` (may be NULL).
+ * 0 or -errno. */
+int ctl_parse_folder(Config *config, const char *path, const char *but);

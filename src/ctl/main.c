@@ -27,6 +27,7 @@ static const Verb verbs[] = {
         {"cat", 1, -1, ctl_cat},
         {"check", 0, -1, ctl_check},
         {"reload", 0, 0, ctl_reload},
+        {"new", 1, -1, ctl_new},
 };
 
 static CtlOptions arg_options = {.lines = -1};
@@ -47,19 +48,37 @@ static int help(void)
            "  logs SERVICE          Show what the journal has of a service\n"
            "  cat SERVICE...        Show a service's configuration with all defaults\n"
            "  check [FILE...]       Look for mistakes in the configuration, or in files\n"
-           "  reload                Use the configuration as it is now, and say what is wrong with it\n\n"
+           "  reload                Use the configuration as it is now, and say what is wrong with it\n"
+           "  new NAME [ARG...]     Write the file of a new service\n\n"
            "Options:\n"
            "  -h --help             Show this help\n"
            "     --version          Show the version\n"
            "     --user             Ask the calling user's manager\n"
            "     --runtime-dir=DIR  Ask the manager whose runtime folder this is\n"
-           "     --config-dir=DIR   check, cat: read services from DIR/*.json\n"
+           "     --config-dir=DIR   check, cat, new: have services in DIR/*.json\n"
            "     --config=FILE      check, cat: read global settings from FILE\n"
            "     --json             Print JSON\n"
            "     --no-legend        Print neither header nor footer\n"
            "     --no-pager         Print to the terminal, without a pager\n"
            "  -f --follow           logs: go on with what comes\n"
            "  -n --lines=LINES      logs, status: so many lines of the journal\n\n"
+           "Options of new, one of the first seven and where it is reached and listens:\n"
+           "     --exec=PROGRAM     A program in the foreground, with the ARGs\n"
+           "     --unit=UNIT        A systemd unit\n"
+           "     --docker=CONTAINER A container\n"
+           "     --compose=FILE     A project of docker compose, or its services ARG...\n"
+           "     --pm2=PROCESS      A process of PM2\n"
+           "     --systemd-run=PROGRAM  A program with the ARGs, as a unit by systemd-run\n"
+           "     --commands=COMMAND A command line, with --stop=COMMAND and --check=COMMAND\n"
+           "     --host=HOST[,...]  Its names, and --path=PREFIX below them\n"
+           "     --port=PORT        A port of its own that dynapm listens on\n"
+           "     --base=URL         Where it listens: a URL, a port, or a socket's path; also --target=\n"
+           "     --health=PATH      It is ready when this answers well\n"
+           "     --idle-timeout=SPAN  Stop it when it is not used for so long\n"
+           "     --service-user=USER  Whose processes they are\n"
+           "     --cwd=DIR          Where it runs; here by default\n"
+           "     --force            Replace a file that is there\n"
+           "     --stdout           Print it instead\n\n"
            "See dynapmctl(1).\n",
             program_invocation_short_name);
     return CTL_OK;
@@ -83,35 +102,57 @@ static int parse_lines(const char *s, int *ret)
     return 0;
 }
 
+enum {
+    ARG_VERSION = 0x100,
+    ARG_USER,
+    ARG_RUNTIME_DIR,
+    ARG_CONFIG_DIR,
+    ARG_CONFIG,
+    ARG_JSON,
+    ARG_NO_LEGEND,
+    ARG_NO_PAGER,
+    ARG_NEW = 0x200, /* NewOption is added */
+};
+
+static const struct option long_options[] = {
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, ARG_VERSION},
+        {"user", no_argument, NULL, ARG_USER},
+        {"runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR},
+        {"config-dir", required_argument, NULL, ARG_CONFIG_DIR},
+        {"config", required_argument, NULL, ARG_CONFIG},
+        {"json", no_argument, NULL, ARG_JSON},
+        {"no-legend", no_argument, NULL, ARG_NO_LEGEND},
+        {"no-pager", no_argument, NULL, ARG_NO_PAGER},
+        {"follow", no_argument, NULL, 'f'},
+        {"lines", required_argument, NULL, 'n'},
+        {"exec", required_argument, NULL, ARG_NEW + NEW_EXEC},
+        {"unit", required_argument, NULL, ARG_NEW + NEW_UNIT},
+        {"docker", required_argument, NULL, ARG_NEW + NEW_DOCKER},
+        {"compose", required_argument, NULL, ARG_NEW + NEW_COMPOSE},
+        {"pm2", required_argument, NULL, ARG_NEW + NEW_PM2},
+        {"systemd-run", required_argument, NULL, ARG_NEW + NEW_SYSTEMD_RUN},
+        {"commands", required_argument, NULL, ARG_NEW + NEW_COMMANDS},
+        {"stop", required_argument, NULL, ARG_NEW + NEW_STOP},
+        {"check", required_argument, NULL, ARG_NEW + NEW_CHECK},
+        {"host", required_argument, NULL, ARG_NEW + NEW_HOST},
+        {"port", required_argument, NULL, ARG_NEW + NEW_PORT},
+        {"path", required_argument, NULL, ARG_NEW + NEW_PATH},
+        {"base", required_argument, NULL, ARG_NEW + NEW_BASE},
+        {"health", required_argument, NULL, ARG_NEW + NEW_HEALTH},
+        {"idle-timeout", required_argument, NULL, ARG_NEW + NEW_IDLE_TIMEOUT},
+        {"service-user", required_argument, NULL, ARG_NEW + NEW_USER},
+        {"cwd", required_argument, NULL, ARG_NEW + NEW_CWD},
+        {"target", required_argument, NULL, ARG_NEW + NEW_BASE},
+        {"force", no_argument, NULL, ARG_NEW + NEW_FORCE},
+        {"stdout", no_argument, NULL, ARG_NEW + NEW_STDOUT},
+        {},
+};
+
 /* Returns < 0 to go on, else the exit status. */
 static int parse_argv(int argc, char **argv)
 {
-    enum {
-        ARG_VERSION = 0x100,
-        ARG_USER,
-        ARG_RUNTIME_DIR,
-        ARG_CONFIG_DIR,
-        ARG_CONFIG,
-        ARG_JSON,
-        ARG_NO_LEGEND,
-        ARG_NO_PAGER,
-    };
-    static const struct option options[] = {
-            {"help", no_argument, NULL, 'h'},
-            {"version", no_argument, NULL, ARG_VERSION},
-            {"user", no_argument, NULL, ARG_USER},
-            {"runtime-dir", required_argument, NULL, ARG_RUNTIME_DIR},
-            {"config-dir", required_argument, NULL, ARG_CONFIG_DIR},
-            {"config", required_argument, NULL, ARG_CONFIG},
-            {"json", no_argument, NULL, ARG_JSON},
-            {"no-legend", no_argument, NULL, ARG_NO_LEGEND},
-            {"no-pager", no_argument, NULL, ARG_NO_PAGER},
-            {"follow", no_argument, NULL, 'f'},
-            {"lines", required_argument, NULL, 'n'},
-            {},
-    };
-
-    for (int c; (c = getopt_long(argc, argv, "hfn:", options, NULL)) >= 0;)
+    for (int c; (c = getopt_long(argc, argv, "hfn:", long_options, NULL)) >= 0;)
         switch (c) {
         case 'h':
             return help();
@@ -150,7 +191,9 @@ static int parse_argv(int argc, char **argv)
             }
             break;
         default:
-            return bad_usage();
+            if (c < ARG_NEW)
+                return bad_usage();
+            arg_options.new[c - ARG_NEW] = optarg ?: "";
         }
     return -1;
 }

@@ -15,7 +15,7 @@ from harness import wait_for
 from harness.gateway import BUILD, SANITIZER_REPORT
 
 PROGRAM = BUILD / "dynapmctl"
-COMMANDS = ["list", "status", "why", "start", "stop", "restart", "logs", "cat", "check"]
+COMMANDS = ["list", "status", "why", "start", "stop", "restart", "logs", "cat", "check", "new"]
 
 
 def run(*args, env=None, prefix=(), timeout=60):
@@ -388,7 +388,7 @@ def test_a_table_is_as_wide_as_the_terminal(site):
 
 
 @pytest.mark.parametrize("args", [["no-such-command"], ["--no-such-option"], ["start"], ["why"], ["cat"], ["logs"],
-                                  ["logs", "a", "b"], ["list", "-n", "x"], ["list", "--lines=-1"]])
+                                  ["logs", "a", "b"], ["list", "-n", "x"], ["new"], ["new", "a"], ["list", "--lines=-1"]])
 def test_what_makes_no_sense_is_refused(args):
     p = run(*args)
     assert p.returncode == 2

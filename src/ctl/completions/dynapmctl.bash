@@ -4,8 +4,10 @@
 
 _dynapmctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} verb='' word i
-    local commands='list status why start stop restart logs cat check reload'
+    local commands='list status why start stop restart logs cat check reload new'
     local options='--help --version --user --runtime-dir= --config-dir= --config= --json --no-legend --no-pager --follow --lines='
+    local new='--exec= --unit= --docker= --compose= --pm2= --systemd-run= --commands= --stop= --check= --host= --port= --path=
+        --base= --target= --health= --idle-timeout= --service-user= --cwd= --force --stdout'
     local -a ask=()
 
     # bash takes --option=value apart at the '='.
@@ -30,9 +32,10 @@ _dynapmctl() {
 
     COMPREPLY=()
     if [[ $cur == -* ]]; then
+        if [[ $verb == new ]]; then options+=" $new"; fi
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
         if [[ ${COMPREPLY[0]-} == *= ]]; then compopt -o nospace 2>/dev/null; fi
-    elif [[ $cur == = || ${COMP_WORDS[COMP_CWORD - 1]} == = || $verb == check ]]; then
+    elif [[ $cur == = || ${COMP_WORDS[COMP_CWORD - 1]} == = || $verb == check || $verb == new ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "${cur#=}")
         compopt -o filenames 2>/dev/null
     elif [[ $verb == reload ]]; then
