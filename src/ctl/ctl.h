@@ -53,7 +53,8 @@ typedef struct CtlOptions {
     bool no_legend;
     bool follow;
     bool no_pager;
-    int lines;                        /* of the journal; < 0: not said */
+    bool batch, once;                 /* top */
+    int lines;                        /* of the journal, or tables of top; < 0: not said */
     const char *new[_NEW_OPTION_MAX]; /* what they were given, "" for none; NULL: not said */
     struct Pager *pager;              /* NULL: none is wanted */
 } CtlOptions;
@@ -103,5 +104,6 @@ int ctl_restart(const CtlOptions *options, char **names);
 int ctl_check(const CtlOptions *options, char **files);
 int ctl_cat(const CtlOptions *options, char **names);
 int ctl_reload(const CtlOptions *options, char **none);
+int ctl_top(const CtlOptions *options, char **patterns);
 int ctl_new(const CtlOptions *options, char **words); /* the name, and what follows */
 int ctl_logs(const CtlOptions *options, char **names);

@@ -19,6 +19,7 @@ typedef struct Verb {
 static const Verb verbs[] = {
         {"list", 0, -1, ctl_list},
         {"status", 0, -1, ctl_status},
+        {"top", 0, -1, ctl_top},
         {"why", 1, -1, ctl_why},
         {"start", 1, -1, ctl_start},
         {"stop", 1, -1, ctl_stop},
@@ -41,6 +42,7 @@ static int help(void)
            "Commands:\n"
            "  list [PATTERN...]     List services (the default)\n"
            "  status [SERVICE...]   Show all about services, and the end of their log\n"
+           "  top [PATTERN...]      Show how services are, live\n"
            "  why SERVICE...        Say why a service is in its state, and when that ends\n"
            "  start SERVICE...      Start services, and wait until they are online\n"
            "  stop SERVICE...       Stop services, whatever is open\n"
@@ -61,7 +63,9 @@ static int help(void)
            "     --no-legend        Print neither header nor footer\n"
            "     --no-pager         Print to the terminal, without a pager\n"
            "  -f --follow           logs: go on with what comes\n"
-           "  -n --lines=LINES      logs, status: so many lines of the journal\n\n"
+           "  -n --lines=LINES      logs, status: so many lines of the journal\n"
+           "  -b --batch            top: print a table each second, -n of them\n"
+           "     --once             top: print one table\n\n"
            "Options of new, one of the first seven and where it is reached and listens:\n"
            "     --exec=PROGRAM     A program in the foreground, with the ARGs\n"
            "     --unit=UNIT        A systemd unit\n"
@@ -111,6 +115,7 @@ enum {
     ARG_JSON,
     ARG_NO_LEGEND,
     ARG_NO_PAGER,
+    ARG_ONCE,
     ARG_NEW = 0x200, /* NewOption is added */
 };
 
@@ -125,6 +130,8 @@ static const struct option long_options[] = {
         {"no-legend", no_argument, NULL, ARG_NO_LEGEND},
         {"no-pager", no_argument, NULL, ARG_NO_PAGER},
         {"follow", no_argument, NULL, 'f'},
+        {"batch", no_argument, NULL, 'b'},
+        {"once", no_argument, NULL, ARG_ONCE},
         {"lines", required_argument, NULL, 'n'},
         {"exec", required_argument, NULL, ARG_NEW + NEW_EXEC},
         {"unit", required_argument, NULL, ARG_NEW + NEW_UNIT},
@@ -152,7 +159,7 @@ static const struct option long_options[] = {
 /* Returns < 0 to go on, else the exit status. */
 static int parse_argv(int argc, char **argv)
 {
-    for (int c; (c = getopt_long(argc, argv, "hfn:", long_options, NULL)) >= 0;)
+    for (int c; (c = getopt_long(argc, argv, "hfn:b", long_options, NULL)) >= 0;)
         switch (c) {
         case 'h':
             return help();
@@ -180,6 +187,12 @@ static int parse_argv(int argc, char **argv)
             break;
         case ARG_NO_PAGER:
             arg_options.no_pager = true;
+            break;
+        case ARG_ONCE:
+            arg_options.once = true;
+            break;
+        case 'b':
+            arg_options.batch = true;
             break;
         case 'f':
             arg_options.follow = true;

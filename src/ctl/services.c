@@ -202,11 +202,27 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const ServiceInfo *) a)->name, ((const ServiceInfo *) b)->name);
 }
 
+int services_read(sd_bus_message *m, Services *ret)
+{
+    _cleanup_(services_done) Services all = {};
+
+    int r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
+    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0)
+        if ((r = read_object(m, &all)) >= 0)
+            r = sd_bus_message_exit_container(m);
+    if (r < 0)
+        return r;
+    if (all.n > 1)
+        qsort(all.items, all.n, sizeof *all.items, by_name);
+    *ret = all;
+    all = (Services){};
+    return 0;
+}
+
 int services_fetch(sd_bus *bus, Services *ret)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    _cleanup_(services_done) Services all = {};
 
     int r = sd_bus_call_method(bus, sd_bus_is_bus_client(bus) ? BUS_NAME : NULL, BUS_PATH,
             "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &error, &m, NULL);
@@ -214,18 +230,10 @@ int services_fetch(sd_bus *bus, Services *ret)
         (void) ctl_error("The manager does not answer: %s", error.message ?: strerror(-r));
         return r;
     }
-    r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
-    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0)
-        if ((r = read_object(m, &all)) >= 0)
-            r = sd_bus_message_exit_container(m);
-    if (r < 0) {
+    r = services_read(m, ret);
+    if (r < 0)
         (void) ctl_error("The manager's answer cannot be used: %s", strerror(-r));
-        return r;
-    }
-    qsort(all.items, all.n, sizeof *all.items, by_name);
-    *ret = all;
-    all = (Services){};
-    return 0;
+    return r;
 }
 
 /* ── using ── */

@@ -33,6 +33,8 @@ typedef struct Services {
 /* Asks the manager for all of them. 0, or -errno and it has said why not. */
 int services_fetch(sd_bus *bus, Services *ret);
 void services_done(Services *s);
+/* From the answer to GetManagedObjects. 0 or -errno. */
+int services_read(sd_bus_message *m, Services *ret);
 
 /* NULL: there is none of that name. */
 const ServiceInfo *services_find(const Services *s, const char *name);
