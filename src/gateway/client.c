@@ -116,6 +116,7 @@ static size_t count_address(Clients *cs, const uint8_t address[static 16])
 
 static void clients_add(Clients *cs, Client *c)
 {
+    c->prev = NULL; /* it may have been among them before */
     c->next = cs->all;
     if (c->next)
         c->next->prev = c;

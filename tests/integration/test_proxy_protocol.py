@@ -137,6 +137,21 @@ def test_connections_are_counted_by_the_client_and_not_by_the_proxy(site):
     wait_for(lambda: ask(echo.gateway, v1("203.0.113.7")), "there is room again")
 
 
+def test_connections_may_begin_and_end_in_any_order(site):
+    echo = make(site)
+    for begin in itertools.permutations(range(3)):
+        for end in itertools.permutations(range(3)):
+            connections = [echo.gateway.raw() for _ in range(3)]
+            for i in begin:
+                connections[i].send(v1(f"203.0.113.{i}") + GET)
+                assert connections[i].reply().status == 200
+            for i in end:
+                connections[i].socket.shutdown(socket.SHUT_WR)
+                assert connections[i].closed()
+                connections[i].close()
+    assert echo.gateway.curl("echo", "/", "--haproxy-protocol").status == 200
+
+
 def test_curl_speaks_it(site):
     echo = make(site)
     r = echo.gateway.curl("echo", "/", "--haproxy-protocol")
