@@ -21,6 +21,7 @@
 #include "util/log.h"
 
 #define BUCKETS 4096U
+#define UNSENT_MAX (128 * 1024) /* bytes that the system takes for a client and cannot send yet */
 
 static void on_head_expired(Deadline *d)
 {
@@ -244,7 +245,7 @@ static void on_watched(PollSource *s, uint32_t events)
 
 int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len)
 {
-    const int on = 1;
+    const int on = 1, unsent = UNSENT_MAX;
 
     Client *c = new0(Client, 1);
     if (!c) {
@@ -261,8 +262,10 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
         return -EUSERS;
     }
     c->trusted = is_ip && route_image_trusts(p->routes, c->address);
-    if (is_ip)
+    if (is_ip) {
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    }
 
     int r = tap_open(&c->tap, fd);
     if (r >= 0)
@@ -356,6 +359,11 @@ void client_shutdown(Client *c)
     deadline_clear(&c->deadline);
     c->shut = true;
     (void) shutdown(c->fd, SHUT_RDWR);
+}
+
+void client_give_up(Client *c)
+{
+    (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
 }
 
 void client_drain(Client *c)

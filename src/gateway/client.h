@@ -83,6 +83,9 @@ void client_free(Client *c);
 
 /* Ends the connection: libmicrohttpd, whose descriptor it is, sees it shut down and closes it. */
 void client_shutdown(Client *c);
+/* It takes nothing of what is on its way to it: when the connection is closed, it is reset and all of that is
+ * dropped, which the system would else keep for as long as the client pleases. socket(7), SO_LINGER */
+void client_give_up(Client *c);
 
 /* The gateway is to end, and between requests this connection is too: a request that is on its way is still
  * read and answered, for which the connection stays another CLIENT_GRACE. That is the time between a client's

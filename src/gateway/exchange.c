@@ -438,6 +438,14 @@ static void on_stalled(Deadline *d)
     exchange_abort(container_of(d, Exchange, wait));
 }
 
+static void on_untaken(Deadline *d)
+{
+    Exchange *e = container_of(d, Exchange, wait);
+
+    client_give_up(e->client);
+    exchange_abort(e);
+}
+
 /* It takes its time, which is for the service to say, or for its client: the next of those who waited may go.
  */
 static void on_admission(Deadline *d)
@@ -459,7 +467,7 @@ void exchange_init_deadlines(Proxy *p)
     deadline_queue_init(&p->body_idle, &p->deadlines, USEC_INFINITY, on_body_idle);
     deadline_queue_init(&p->first_byte, &p->deadlines, USEC_INFINITY, on_first_byte);
     deadline_queue_init(&p->upstream_idle, &p->deadlines, USEC_INFINITY, on_stalled);
-    deadline_queue_init(&p->client_write, &p->deadlines, USEC_INFINITY, on_stalled);
+    deadline_queue_init(&p->client_write, &p->deadlines, USEC_INFINITY, on_untaken);
     deadline_queue_init(&p->backlog, &p->deadlines, 5 * USEC_PER_MSEC, on_backlog);
     deadline_queue_init(&p->admission, &p->deadlines, ADMISSION_SPAN, on_admission);
     interim_init_deadline(p);
