@@ -11,7 +11,7 @@ import struct
 
 import hostile_table as table
 import mutants
-from peer import Peer, request
+from harness.peer import Peer, request
 
 ATTACKS = []  # (weight, coroutine)
 CASES = [*table.BAD, *table.BAD_BODY, *table.GOOD]

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 
-from peer import Peer, request
+from harness.peer import Peer, request
 
 
 class Guest:

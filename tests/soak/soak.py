@@ -68,8 +68,12 @@ class Soak:
         stopped.set()
         await good
         watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching  # a program that is gone cannot be looked at
+        try:
+            await watching
+        except asyncio.CancelledError:
+            pass
+        except FileNotFoundError as e:
+            raise AssertionError(f"a program is gone: {e.filename}") from e
 
     def warm(self):
         """Whatever grows once, with the first crowd, has grown; and then it is quiet."""

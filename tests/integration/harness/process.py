@@ -8,6 +8,7 @@ import random
 import resource
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -121,6 +122,12 @@ def kill(pid, sig=signal.SIGKILL):
     os.kill(pid, sig)
     if sig == signal.SIGKILL:
         wait_for(lambda: not alive(pid), f"process {pid} ends by SIGKILL")
+
+
+def limit_descriptors(pid, more):
+    """It may open so many more than it has now."""
+    limit = max(int(fd) for fd in os.listdir(f"/proc/{pid}/fd")) + more
+    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={limit}:{limit}"], check=True)
 
 
 def accepted(port, pids):
