@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 
 /* libmicrohttpd owns the descriptor and tells of the connection's begin and end; between these two a Client
- * exists. Limits in time are ours, because the library's is an idle limit, which a trickle of bytes keeps
- * from ever running out: a head has to be complete `requestHeadTimeout` after its connection was accepted or
- * its first line was read, whatever arrives meanwhile. */
+ * exists, and longer where it sleeps in between (slumber.c). Limits in time are ours, because the library's
+ * is an idle limit, which a trickle of bytes keeps from ever running out: a head has to be complete
+ * `requestHeadTimeout` after its connection was accepted or its first line was read, whatever arrives
+ * meanwhile. */
 
 #include "gateway/client.h"
 
@@ -17,6 +18,7 @@
 #include "gateway/preamble.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
+#include "gateway/slumber.h"
 #include "util/fd.h"
 #include "util/log.h"
 
@@ -35,7 +37,7 @@ static void on_head_expired(Deadline *d)
     }
     /* Nothing of ours can be on the way: the exchange that would write has not begun. */
     (void) send(c->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    client_shutdown(c);
+    client_end(c);
 }
 
 /* Its time between two requests is up, unless the next one has come in this very moment. */
@@ -51,7 +53,40 @@ static void on_idle_expired(Deadline *d)
     if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
         deadline_set(&c->deadline, &c->proxy->clients.heads);
     else
-        client_shutdown(c);
+        client_end(c);
+}
+
+/* Nothing has been heard of it for SLUMBER_AFTER. */
+static void on_still(Deadline *d)
+{
+    Client *c = container_of(d, Client, deadline);
+    Clients *cs = &c->proxy->clients;
+
+    deadline_set(&c->deadline, c->begun ? &cs->keep_alives_rest : &cs->heads_rest);
+    if (!tap_has_begun(&c->tap)) /* else the library keeps a part of a request line */
+        slumber_begin(c);
+}
+
+/* Has the next request, or the first, begin in time. */
+static void limit_silence(Client *c)
+{
+    Clients *cs = &c->proxy->clients;
+    DeadlineQueue *q = c->begun ? &cs->keep_alives : &cs->heads;
+
+    deadline_set(&c->deadline, q->span > SLUMBER_AFTER ? &cs->still : q);
+}
+
+static usec_t rest_of(usec_t span)
+{
+    return span == USEC_INFINITY ? span : usec_sub(span, SLUMBER_AFTER);
+}
+
+void clients_set_limits(Clients *cs, usec_t head, usec_t keep_alive)
+{
+    cs->heads.span = head;
+    cs->heads_rest.span = rest_of(head);
+    cs->keep_alives.span = keep_alive;
+    cs->keep_alives_rest.span = rest_of(keep_alive);
 }
 
 int clients_init(Clients *cs, Deadlines *deadlines)
@@ -65,6 +100,10 @@ int clients_init(Clients *cs, Deadlines *deadlines)
     deadline_queue_init(&cs->heads, deadlines, USEC_INFINITY, on_head_expired);
     deadline_queue_init(&cs->keep_alives, deadlines, USEC_INFINITY, on_idle_expired);
     deadline_queue_init(&cs->graces, deadlines, CLIENT_GRACE, on_idle_expired);
+    deadline_queue_init(&cs->still, deadlines, SLUMBER_AFTER, on_still);
+    deadline_queue_init(&cs->heads_rest, deadlines, USEC_INFINITY, on_head_expired);
+    deadline_queue_init(&cs->keep_alives_rest, deadlines, USEC_INFINITY, on_idle_expired);
+    slab_init(&cs->memory, sizeof(Client));
     return 0;
 }
 
@@ -72,6 +111,8 @@ void clients_done(Clients *cs)
 {
     assert(!cs->all);
     cs->by_address = mfree(cs->by_address);
+    cs->trim = sd_event_source_disable_unref(cs->trim);
+    slab_done(&cs->memory);
 }
 
 /* The seed keeps a client with a /64 to choose from from filling one bucket. */
@@ -165,7 +206,10 @@ static int client_begin(Client *c, const struct sockaddr *address, socklen_t len
         relay_start(c);
         return 0;
     }
-    deadline_set(&c->deadline, c->proxy->draining ? &c->proxy->clients.graces : &c->proxy->clients.heads);
+    if (c->proxy->draining)
+        client_drain(c);
+    else
+        limit_silence(c);
     /* From here on the library closes the descriptor, also on failure, and calls client_free(). */
     int r = server_add_connection(c->proxy->server, c, address, len);
     if (r < 0)
@@ -218,10 +262,14 @@ static void read_preamble(Client *c, bool ended)
     (void) client_begin(c, &address.sa, MAX(address.len, (socklen_t) sizeof(struct sockaddr)));
 }
 
-static void on_watched(PollSource *s, uint32_t events)
+void client_on_watched(PollSource *s, uint32_t events)
 {
     Client *c = container_of(s, Client, watch);
 
+    if (c->asleep) {
+        slumber_disturbed(c, events);
+        return;
+    }
     if (c->preamble) {
         read_preamble(c, events & END_EVENTS);
         return;
@@ -247,18 +295,24 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
 {
     const int on = 1, unsent = UNSENT_MAX;
 
-    Client *c = new0(Client, 1);
+    Client *c = slab_alloc(&p->clients.memory);
     if (!c) {
         fd_close(fd);
         return -ENOMEM;
     }
-    *c = (Client){.proxy = p, .watch.fd = -EBADF, .tap.fd = -EBADF, .fd = fd, .listener = listener};
-    read_address(c, address);
     bool is_ip = address->sa_family != AF_UNIX;
+    *c = (Client){.proxy = p,
+            .watch.fd = -EBADF,
+            .tap.fd = -EBADF,
+            .heir = -EBADF,
+            .fd = fd,
+            .listener = listener,
+            .is_ip = is_ip};
+    read_address(c, address);
     c->preamble = preamble_is_wanted(c); /* whose connections are counted by what that says */
     if (is_ip && !c->preamble && is_one_too_many(c)) {
         fd_close(fd);
-        free(c);
+        slab_free(&p->clients.memory, c);
         return -EUSERS;
     }
     c->trusted = is_ip && route_image_trusts(p->routes, c->address);
@@ -269,12 +323,12 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
 
     int r = tap_open(&c->tap, fd);
     if (r >= 0)
-        r = poller_add(
-                &p->poller, &c->watch, fd, EPOLLRDHUP | EPOLLET | (c->preamble ? EPOLLIN : 0U), on_watched);
+        r = poller_add(&p->poller, &c->watch, fd, EPOLLRDHUP | EPOLLET | (c->preamble ? EPOLLIN : 0U),
+                client_on_watched);
     if (r < 0) {
         tap_close(&c->tap);
         fd_close(fd);
-        free(c);
+        slab_free(&p->clients.memory, c);
         return r;
     }
     clients_add(&p->clients, c);
@@ -297,6 +351,8 @@ void client_closing(Client *c)
     struct tcp_info info = {};
     socklen_t len = sizeof info;
 
+    if (c->heir >= 0) /* it goes on */
+        return;
     /* Not if anything was answered, be it by the library, and not if we or the client ended it. */
     if (!c->begun && !c->shut && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0 &&
             getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_bytes_sent == 0)
@@ -306,7 +362,10 @@ void client_closing(Client *c)
 void client_closed(Client *c)
 {
     c->mhd = NULL;
-    if (!c->tunnel)
+    if (c->heir >= 0) {
+        if (slumber_fall_asleep(c) < 0)
+            client_drop(c);
+    } else if (!c->tunnel)
         client_free(c);
 }
 
@@ -329,7 +388,7 @@ void clients_drop_waiting(Clients *cs)
         next = c->next;
         if (c->relay)
             relay_end(c->relay);
-        else if (c->preamble)
+        else if (c->preamble || c->asleep)
             client_drop(c);
     }
 }
@@ -349,7 +408,7 @@ void client_free(Client *c)
     poller_forget(&c->proxy->poller, &c->watch, false);
     clients_remove(cs, c);
     free(c->ends);
-    free(c);
+    slab_free(&cs->memory, c);
     if (cs->on_less)
         cs->on_less(cs->userdata);
 }
@@ -357,6 +416,7 @@ void client_free(Client *c)
 void client_shutdown(Client *c)
 {
     deadline_clear(&c->deadline);
+    slumber_cancel(c);
     c->shut = true;
     (void) shutdown(c->fd, SHUT_RDWR);
 }
@@ -364,6 +424,14 @@ void client_shutdown(Client *c)
 void client_give_up(Client *c)
 {
     (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+}
+
+void client_end(Client *c)
+{
+    if (c->asleep)
+        client_drop(c);
+    else
+        client_shutdown(c);
 }
 
 void client_drain(Client *c)
@@ -393,5 +461,5 @@ void client_exchange_over(Client *c)
     else if (c->proxy->draining) /* an answer that began before says nothing of the end to come */
         client_drain(c);
     else
-        deadline_set(&c->deadline, &c->proxy->clients.keep_alives);
+        limit_silence(c);
 }

@@ -10,6 +10,7 @@
 #include "gateway/deadline.h"
 #include "gateway/poller.h"
 #include "gateway/tap.h"
+#include "util/slab.h"
 
 typedef struct Client Client;
 typedef struct Clients Clients;
@@ -30,14 +31,17 @@ struct Client {
     Tap tap;
     struct ProxyEnds *ends; /* what a PROXY header said, NULL: nothing */
     Deadline deadline;      /* for a head, or for the next request */
+    int heir;               /* of a client that is to sleep: what becomes its descriptor, else -EBADF */
     Client *prev, *next;
     Client *same_hash;   /* in Clients.by_address */
     Client **hash_place; /* what points to it there */
-    int fd;              /* libmicrohttpd's, which closes it, or the tunnel's */
+    int fd;              /* libmicrohttpd's, which closes it, or the tunnel's; ours while it sleeps */
     uint32_t listener;   /* index in the route image, or LISTENER_MAIN */
     bool gone;           /* its end of the connection is closed */
     bool shut;           /* so is ours */
     bool begun;          /* it has sent a request line that could be read */
+    bool asleep;         /* nothing happens on it, the library has not got it (slumber.h) */
+    bool is_ip;          /* else a unix socket */
     bool preamble;       /* a PROXY header has to come first */
     bool tls;            /* it speaks TLS with the proxy in front */
     bool trusted;        /* its address is in trustedProxies */
@@ -46,11 +50,16 @@ struct Client {
 };
 
 struct Clients {
+    Slab memory;
     Client *all;
     size_t n;
     Client **by_address; /* buckets; only with a limit for each address */
     uint32_t seed;
     DeadlineQueue heads, keep_alives, graces;
+    /* The same in two parts: until it sleeps, then what is left. */
+    DeadlineQueue still, heads_rest, keep_alives_rest;
+    size_t n_fallen_asleep; /* since memory was last returned to the system */
+    sd_event_source *trim;
     void (*on_less)(void *userdata); /* a connection has ended: an accept that paused may go on */
     void *userdata;
     void (*on_change)(void *userdata); /* their number is another */
@@ -59,6 +68,8 @@ struct Clients {
 
 int clients_init(Clients *cs, Deadlines *deadlines);
 void clients_done(Clients *cs);
+/* The limits, from the settings: until a head is complete, and between two requests. */
+void clients_set_limits(Clients *cs, usec_t head, usec_t keep_alive);
 
 /* Takes a connection that was accepted and gives it to libmicrohttpd, or to a relay where its listener is not
  * for HTTP. The descriptor is taken in every case.
@@ -69,10 +80,13 @@ void client_watch_input(Client *c, bool on);
 /* libmicrohttpd is about to close it. Where it does so because it could not make sense of a request line, for
  * which it has no answer, the client gets ours. */
 void client_closing(Client *c);
-/* libmicrohttpd has closed it: the client is freed, unless a tunnel goes on with it. */
+/* libmicrohttpd has closed it: the client is freed, unless it sleeps from now on or a tunnel goes on with it.
+ */
 void client_closed(Client *c);
 /* libmicrohttpd is to let go of it: stops watching its descriptor, which is about to be replaced. */
 void client_unwatch(Client *c);
+/* Its descriptor has an event. */
+void client_on_watched(PollSource *s, uint32_t events);
 /* Ends those that libmicrohttpd has not got and no tunnel has. */
 void clients_drop_waiting(Clients *cs);
 /* Ends and frees one of those. */
@@ -86,6 +100,8 @@ void client_shutdown(Client *c);
 /* It takes nothing of what is on its way to it: when the connection is closed, it is reset and all of that is
  * dropped, which the system would else keep for as long as the client pleases. socket(7), SO_LINGER */
 void client_give_up(Client *c);
+/* The same, between requests, where the library may not have it: then it is freed. */
+void client_end(Client *c);
 
 /* The gateway is to end, and between requests this connection is too: a request that is on its way is still
  * read and answered, for which the connection stays another CLIENT_GRACE. That is the time between a client's

@@ -14,7 +14,7 @@ typedef struct Deadline Deadline;
 typedef struct DeadlineQueue DeadlineQueue;
 typedef struct Deadlines Deadlines;
 
-#define DEADLINE_QUEUES_MAX 16
+#define DEADLINE_QUEUES_MAX 24
 
 struct Deadline {
     DeadlineQueue *queue; /* NULL: not set */

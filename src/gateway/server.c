@@ -277,6 +277,7 @@ Server *server_free(Server *s)
         return NULL;
     for (size_t i = 0; i < s->n_halls; i++)
         s->halls[i]->running = true; /* to its end: nothing is to be put off until a later turn of the loop */
+    clients_drop_waiting(&s->proxy->clients);
     /* Stopping with suspended connections panics. */
     for (Client *c = s->proxy->clients.all; c; c = c->next) { /* none has a tunnel any more */
         client_shutdown(c);
@@ -376,6 +377,15 @@ void hall_linger_end(Hall *h)
 void hall_take_down(Hall *h, struct MHD_Connection *mhd)
 {
     (void) MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, 3600U);
+    hall_kick(h);
+}
+
+void hall_let_go(Hall *h, struct MHD_Connection *mhd)
+{
+    /* What it resumes it takes for readable. It is not running: nothing of ours runs within it but what
+     * belongs to a request. */
+    MHD_suspend_connection(mhd);
+    MHD_resume_connection(mhd);
     hall_kick(h);
 }
 

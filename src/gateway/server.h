@@ -56,5 +56,9 @@ void hall_linger_end(Hall *h);
  * connection is closed at once, and not only when something else happens on it. */
 void hall_take_down(Hall *h, struct MHD_Connection *mhd);
 
+/* Has the library look at a connection between two requests, of which the tap is to say that it has ended
+ * (tap_end()): it closes its descriptor and is done with it. */
+void hall_let_go(Hall *h, struct MHD_Connection *mhd);
+
 /* Something happened in this run that makes another run worth while. */
 void hall_note_progress(Hall *h);

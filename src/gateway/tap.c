@@ -57,6 +57,11 @@ static void scan(Tap *t, const char *bytes, size_t n)
     t->scanned += consumed;
 }
 
+void tap_end(Tap *t)
+{
+    t->ended = true;
+}
+
 size_t tap_head(Tap *t, const char *end)
 {
     t->body = t->message + (uint64_t) (end - t->buffer);
@@ -90,9 +95,12 @@ static void note(Tap *t, const char *bytes, size_t n)
 /* In place of the C library's, for all that this program links. */
 __attribute__((visibility("default"), used)) ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
-    ssize_t n = recvfrom(fd, buf, len, flags, NULL, NULL);
+    Tap *t = fd >= 0 && (size_t) fd < taps.n ? taps.by_fd[fd] : NULL;
 
-    if (n > 0 && (size_t) fd < taps.n && taps.by_fd[fd] && !(flags & MSG_PEEK))
-        note(taps.by_fd[fd], buf, (size_t) n);
+    if (t && t->ended)
+        return 0;
+    ssize_t n = recvfrom(fd, buf, len, flags, NULL, NULL);
+    if (n > 0 && t && !(flags & MSG_PEEK))
+        note(t, buf, (size_t) n);
     return n;
 }

@@ -14,6 +14,7 @@ typedef struct Tap {
     uint64_t message;   /* where among them the message in hand begins, and its body */
     uint64_t body;
     bool scanning;
+    bool ended;       /* whatever the socket has, the library is told that nothing more comes */
     int verdict;      /* of the chunked body: 0 it goes on, 1 it has ended, < 0 it is not what it should be */
     uint64_t scanned; /* its bytes so far, framing included */
     ChunkedDecoder chunks;
@@ -22,6 +23,15 @@ typedef struct Tap {
 /* Before the library receives the first byte. 0 or -ENOMEM. */
 int tap_open(Tap *t, int fd);
 void tap_close(Tap *t);
+
+/* Has a byte of the message in hand been received? */
+static inline bool tap_has_begun(const Tap *t)
+{
+    return t->received > t->message;
+}
+
+/* From now on the library finds the connection ended, and leaves what comes in the socket. */
+void tap_end(Tap *t);
 
 /* The message's head has been read; it ends at `end` in the library's buffer. Returns how many bytes behind
  * it have been received already: they are there, and unchanged. */

@@ -111,7 +111,8 @@ static size_t clients_by_descriptors(void)
 /* Requests that come in on a connection to a `port` are the port's of today: where has its listener gone? */
 static void move_clients(Proxy *p, const RouteImage *from, const RouteImage *to)
 {
-    for (Client *c = p->clients.all; c; c = c->next) {
+    for (Client *c = p->clients.all, *next; c; c = next) {
+        next = c->next;
         if (c->listener == LISTENER_MAIN)
             continue;
         uint32_t i = 0, n = (uint32_t) route_image_n_listeners(to);
@@ -132,8 +133,7 @@ static void apply_settings(Proxy *p)
 {
     const RouteSettings *s = route_image_settings(p->routes);
 
-    p->clients.heads.span = s->request_head_timeout;
-    p->clients.keep_alives.span = s->keep_alive_timeout;
+    clients_set_limits(&p->clients, s->request_head_timeout, s->keep_alive_timeout);
     p->body_total.span = s->request_body_timeout;
     p->body_idle.span = s->request_body_idle_timeout;
     p->first_byte.span = s->upstream_first_byte_timeout;

@@ -140,6 +140,25 @@ static void other_descriptors_are_left_alone(void **state)
     assert_int_equal(recv(-1, buf, sizeof buf, 0), -1);
 }
 
+static void what_comes_after_the_end_stays_in_the_socket(void **state)
+{
+    Fixture *f = *state;
+    char c;
+
+    receive(f, "HEAD");
+    assert_int_equal(tap_head(&f->tap, head_end(f)), 0);
+    assert_true(tap_has_begun(&f->tap));
+    tap_next(&f->tap, 0);
+    assert_false(tap_has_begun(&f->tap));
+    assert_int_equal(send(f->peer, "!", 1, 0), 1);
+    tap_end(&f->tap);
+    assert_int_equal(recv(f->fd, &c, 1, 0), 0);
+    assert_false(tap_has_begun(&f->tap));
+    tap_close(&f->tap);
+    assert_int_equal(recv(f->fd, &c, 1, 0), 1);
+    assert_int_equal(c, '!');
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +166,7 @@ int main(void)
             cmocka_unit_test_setup_teardown(chunks_are_watched_wherever_they_are_cut, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_message_ends_where_its_chunks_do, set_up, tear_down),
             cmocka_unit_test_setup_teardown(other_descriptors_are_left_alone, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(what_comes_after_the_end_stays_in_the_socket, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
