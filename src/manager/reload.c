@@ -165,7 +165,7 @@ int reload_begin(Reloads *rs, const char *who, ReloadDone done, void *userdata, 
         free(mine);
         return r;
     }
-    log_info("%u services added, %u changed, %u removed.", change.added, change.changed, change.removed);
+    log_info("Services: %u added, %u changed, %u removed.", change.added, change.changed, change.removed);
     if (!under_way && (r = event_arm_timer(m->event, &rs->limit, LIMIT, on_limit, rs, "reload-limit")) < 0)
         log_warning_errno(r, "Cannot limit the time that gateways have to reload: %m");
     if (mine) {

@@ -15,7 +15,7 @@ from harness import wait_for
 from harness.gateway import BUILD, SANITIZER_REPORT
 
 PROGRAM = BUILD / "dynapmctl"
-COMMANDS = ["list", "status", "top", "why", "start", "stop", "restart", "logs", "cat", "check", "new"]
+COMMANDS = ["list", "status", "top", "why", "start", "stop", "restart", "logs", "cat", "check", "reload", "new"]
 
 
 def run(*args, env=None, prefix=(), timeout=60):

@@ -256,10 +256,13 @@ def test_a_second_signal_ends_it_at_once(manager):
         os.kill(pid, signal.SIGKILL)
 
 
-def test_sighup_is_ignored(manager):
+def test_sighup_reads_the_configuration_anew(manager):
+    manager.service("a")
     manager.start()
+    manager.service("b")
     manager.send(signal.SIGHUP)
-    manager.wait_log("SIGHUP is ignored")
+    manager.wait_log("Services: 1 added, 0 changed, 0 removed")
+    manager.wait_log("configuration was reloaded")
     assert manager.end() == 0
 
 

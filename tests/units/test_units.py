@@ -44,7 +44,7 @@ def test_systemd_finds_nothing_wrong_with_a_unit_of_the_system(root, name):
 def test_systemd_finds_nothing_wrong_with_a_unit_of_a_user(root, tmp_path, name):
     for other in UNITS:  # there is no --root= for them: the programs have to be where the units say
         text = unit(root, "user", other).read_text()
-        (tmp_path / other).write_text(text.replace("ExecStart=", f"ExecStart={root}"))
+        (tmp_path / other).write_text(re.sub("^(ExecStart|ExecReload)=", rf"\1={root}", text, flags=re.MULTILINE))
     p = run("systemd-analyze", "verify", "--man=no", "--user", name, XDG_RUNTIME_DIR=str(tmp_path),
             SYSTEMD_UNIT_PATH=f"{tmp_path}:/usr/lib/systemd/user")
     assert (p.returncode, p.stdout + p.stderr) == (0, "")

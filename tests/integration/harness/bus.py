@@ -8,6 +8,7 @@ import socket
 import struct
 
 INTERFACE, PATH = "org.dynapm1.Gateway", "/org/dynapm1"
+VERSION = 2  # of what is spoken between gateway and manager
 METHOD_CALL, METHOD_RETURN, ERROR = 1, 2, 3
 
 
