@@ -30,12 +30,13 @@ static const Path paths[] = {
         {API "services/*/start", ADMIN_START, post},
         {API "services/*/stop", ADMIN_STOP, post},
         {API "services/*/restart", ADMIN_RESTART, post},
+        {API "reload", ADMIN_RELOAD, post},
         {API "events", ADMIN_EVENTS, get_only},
 };
 
 bool admin_operation_changes(AdminOperation o)
 {
-    return o == ADMIN_START || o == ADMIN_STOP || o == ADMIN_RESTART;
+    return o == ADMIN_START || o == ADMIN_STOP || o == ADMIN_RESTART || o == ADMIN_RELOAD;
 }
 
 bool admin_operation_is_public(AdminOperation o)

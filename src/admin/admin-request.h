@@ -11,6 +11,7 @@ typedef enum AdminOperation {
     ADMIN_START,
     ADMIN_STOP,
     ADMIN_RESTART,
+    ADMIN_RELOAD,
     ADMIN_EVENTS,
     ADMIN_ASSET,
     ADMIN_HOME, /* a redirection to the page */

@@ -303,6 +303,54 @@ static int read_object(sd_bus_message *m, json_object *all)
     return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+static int read_problem(sd_bus_message *m, json_object *all)
+{
+    const char *file, *path, *message;
+    uint32_t line, column;
+
+    int r = sd_bus_message_read(m, "(suuss)", &file, &line, &column, &path, &message);
+    if (r <= 0)
+        return r;
+    json_object *p = json_object_new_object();
+    if (!p || !admin_json_add(p, "file", json_object_new_string(file)) ||
+            !admin_json_add(p, "line", json_object_new_int64(line)) ||
+            !admin_json_add(p, "column", json_object_new_int64(column)) ||
+            !admin_json_add(p, "path", json_object_new_string(path)) ||
+            !admin_json_add(p, "message", json_object_new_string(message)) ||
+            json_object_array_add(all, p) < 0) {
+        json_object_put(p);
+        return -ENOMEM;
+    }
+    return 1;
+}
+
+int admin_reload_read(sd_bus_message *m, json_object **ret)
+{
+    json_object *o = json_object_new_object(), *problems = json_object_new_array();
+    uint32_t services;
+
+    int r = o && problems ? sd_bus_message_read(m, "u", &services) : -ENOMEM;
+    if (r >= 0)
+        r = sd_bus_message_enter_container(m, 'a', "(suuss)");
+    while (r > 0)
+        r = read_problem(m, problems);
+    size_t n = problems ? json_object_array_length(problems) : 0;
+    if (r >= 0 && (!admin_json_add(o, "success", json_object_new_boolean(n == 0)) ||
+                          !admin_json_add(o, "message",
+                                  json_object_new_string(n == 0 ? "The configuration is used as it is now."
+                                                                : "What has problems stays as it was.")) ||
+                          !admin_json_add(o, "services", json_object_new_int64(services)) ||
+                          !admin_json_add(o, "problems", json_object_get(problems))))
+        r = -ENOMEM;
+    json_object_put(problems);
+    if (r < 0) {
+        json_object_put(o);
+        return r;
+    }
+    *ret = o;
+    return 0;
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(admin_service_name(*(json_object **) a), admin_service_name(*(json_object **) b));

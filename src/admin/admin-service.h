@@ -13,6 +13,9 @@ int admin_service_read(sd_bus_message *m, json_object **ret);
 /* The reply of org.freedesktop.DBus.ObjectManager.GetManagedObjects: an array of all services. */
 int admin_services_read(sd_bus_message *m, json_object **ret);
 
+/* The reply of Reload: what a client is told of it. */
+int admin_reload_read(sd_bus_message *m, json_object **ret);
+
 /* Of a service only what changes all the time; a fresh object, NULL when out of memory. */
 json_object *admin_service_sample(json_object *service);
 

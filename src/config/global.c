@@ -207,7 +207,7 @@ static int read_admin(Reader *r, GlobalDraft *d)
                     : problem_at(
                               r, &d->admin_api, "%s cannot be its own address, services are there", listener);
     } else if (is_ip)
-        k = claims_add_own_listener(claims, &a.listen, r->file);
+        k = claims_add_own_listener(claims, &a.listen, d->file->file);
     if (k < 0 || !a.enabled) {
         admin_config_done(&a);
         return k;

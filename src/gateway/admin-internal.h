@@ -93,6 +93,8 @@ int stream_new(AdminStreams *s, Exchange *e, const char *role, AdminStream **ret
 AdminStream *stream_free(AdminStream *s);
 /* The next bytes, as libmicrohttpd's reader has to return them. */
 ssize_t stream_read(AdminStream *s, char *buf, size_t max);
+/* It ends when it has sent what it has begun. */
+void stream_end(AdminStream *s);
 /* Each ends when it has sent what it has begun. */
 void streams_end(AdminStreams *s);
 void streams_done(AdminStreams *s);

@@ -277,17 +277,16 @@ static void all_stale(AdminStreams *streams)
         push(s, NULL);
 }
 
-static int on_state_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static void state_changed(AdminStreams *streams, sd_bus_message *m)
 {
     const char *name, *path, *state, *before, *reason;
-    AdminStreams *streams = userdata;
 
     if (sd_bus_message_read(m, "sosss", &name, &path, &state, &before, &reason) < 0)
-        return 0;
+        return;
     StateChange *c = streams->n_changes < CHANGES_MAX ? new0(StateChange, 1) : NULL;
     if (!c) {
         all_stale(streams);
-        return 0;
+        return;
     }
     *c = (StateChange){.streams = streams,
             .next = streams->changes,
@@ -303,6 +302,52 @@ static int on_state_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         change_free(c);
         all_stale(streams);
     }
+}
+
+/* ── changes of the configuration ── */
+
+static void service_came_or_went(AdminStreams *streams, sd_bus_message *m, const char *type)
+{
+    const char *name;
+
+    if (sd_bus_message_read(m, "s", &name) < 0)
+        return;
+    _cleanup_(event_unrefp) Event *event =
+            event_from(body_new(type, "name", json_object_new_string(name)), "data: ");
+    publish(streams, event);
+}
+
+/* What has become of services is in a snapshot, behind what was said before. */
+static void reloaded(AdminStreams *streams, sd_bus_message *m)
+{
+    uint32_t problems;
+
+    if (sd_bus_message_read(m, "u", &problems) < 0)
+        return;
+    _cleanup_(event_unrefp) Event *event =
+            event_from(body_new("reloaded", "problems", json_object_new_int64(problems)), "data: ");
+    publish(streams, event);
+    for (AdminStream *s = streams->all; s; s = s->next) {
+        s->stale = true;
+        exchange_poke(s->exchange);
+    }
+}
+
+static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    AdminStreams *streams = userdata;
+    const char *member = sd_bus_message_get_member(m);
+
+    if (!member)
+        return 0;
+    if (streq(member, "StateChanged"))
+        state_changed(streams, m);
+    else if (streq(member, "ServiceNew"))
+        service_came_or_went(streams, m, "new");
+    else if (streq(member, "ServiceRemoved"))
+        service_came_or_went(streams, m, "removed");
+    else if (streq(member, "Reloaded"))
+        reloaded(streams, m);
     return 0;
 }
 
@@ -378,8 +423,8 @@ static int listen_to_manager(AdminStreams *streams)
         return -ENOTCONN;
     if (streams->match)
         return 0;
-    if ((r = sd_bus_match_signal(bus, &streams->match, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, "StateChanged",
-                 on_state_changed, streams)) < 0 ||
+    if ((r = sd_bus_match_signal(bus, &streams->match, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, NULL, on_signal,
+                 streams)) < 0 ||
             (r = call(streams, "Subscribe", &streams->subscription, on_subscribed)) < 0 ||
             (r = event_arm_timer(streams->api->proxy->event, &streams->timer, SAMPLE_PAUSE, on_timer, streams,
                      "admin-sample")) < 0)
@@ -461,14 +506,18 @@ AdminStream *stream_free(AdminStream *s)
     return mfree(s);
 }
 
+void stream_end(AdminStream *s)
+{
+    if (s->ended)
+        return;
+    s->ended = true;
+    exchange_poke(s->exchange);
+}
+
 void streams_end(AdminStreams *streams)
 {
-    for (AdminStream *s = streams->all; s; s = s->next) {
-        if (s->ended)
-            continue;
-        s->ended = true;
-        exchange_poke(s->exchange);
-    }
+    for (AdminStream *s = streams->all; s; s = s->next)
+        stream_end(s);
     /* What comes from another manager is for those who come then. */
     forget_manager(streams);
 }

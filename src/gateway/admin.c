@@ -321,11 +321,31 @@ static int on_operated(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
+static int on_reloaded(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    const sd_bus_error *e = sd_bus_message_get_error(m);
+    AdminExchange *x = userdata;
+    json_object *o = NULL;
+    size_t len = 0;
+
+    x->call = sd_bus_slot_unref(x->call);
+    if (e || admin_reload_read(m, &o) < 0)
+        admin_answer_failure(x->exchange, e);
+    else {
+        char *text = admin_json_text(o, &len);
+        admin_answer_json(x->exchange, 200, text, len);
+    }
+    json_object_put(o);
+    answer_late(x);
+    return 0;
+}
+
 /* A call that has the token in it. 0 or -errno. */
-static int call(AdminExchange *x, const char *method, const char *name, const char *token, uint64_t limit,
+static int call(AdminExchange *x, const char *method, const char *token, uint64_t limit,
         sd_bus_message_handler_t reply)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    bool operates = !streq(method, BUS_AUTHORIZE);
     sd_bus *bus = link_bus(x->api->link);
     int r;
 
@@ -333,8 +353,9 @@ static int call(AdminExchange *x, const char *method, const char *name, const ch
         return -ENOTCONN;
     if ((r = sd_bus_message_new_method_call(bus, &m, NULL, BUS_PATH, BUS_ADMIN_INTERFACE, method)) < 0 ||
             (r = sd_bus_message_sensitive(m)) < 0 ||
-            (r = name ? sd_bus_message_append(m, "sss", name, token, x->client)
-                      : sd_bus_message_append(m, "s", token)) < 0)
+            (operates && *x->request.name && (r = sd_bus_message_append(m, "s", x->request.name)) < 0) ||
+            (r = sd_bus_message_append(m, "s", token)) < 0 ||
+            (operates && (r = sd_bus_message_append(m, "s", x->client)) < 0))
         return r;
     return sd_bus_call_async(bus, &x->call, m, reply, x, limit);
 }
@@ -347,12 +368,12 @@ static bool read_token(const Exchange *e, char token[static ADMIN_TOKEN_MAX + 1]
     return admin_bearer(value, len, token) >= 0;
 }
 
-static void operate(AdminExchange *x, const char *method)
+static void operate(AdminExchange *x, const char *method, sd_bus_message_handler_t reply)
 {
     char token[ADMIN_TOKEN_MAX + 1];
 
     bool good = read_token(x->exchange, token);
-    int r = good ? call(x, method, x->request.name, token, OPERATION_LIMIT, on_operated) : -EINVAL;
+    int r = good ? call(x, method, token, OPERATION_LIMIT, reply) : -EINVAL;
     explicit_bzero(token, sizeof token);
     if (r < 0)
         admin_answer_error(x->exchange, 503, ADMIN_MANAGER_AWAY, NULL);
@@ -378,13 +399,16 @@ static void authorized(AdminExchange *x, const char *role)
         look(x, x->request.name);
         break;
     case ADMIN_START:
-        operate(x, "Start");
+        operate(x, "Start", on_operated);
         break;
     case ADMIN_STOP:
-        operate(x, "Stop");
+        operate(x, "Stop", on_operated);
         break;
     case ADMIN_RESTART:
-        operate(x, "Restart");
+        operate(x, "Restart", on_operated);
+        break;
+    case ADMIN_RELOAD:
+        operate(x, "Reload", on_reloaded);
         break;
     case ADMIN_EVENTS:
         open_stream(x, role);
@@ -462,10 +486,48 @@ void admin_request_done(Exchange *e)
         refuse_token(x, true);
         return;
     }
-    int r = call(x, BUS_AUTHORIZE, NULL, token, AUTHORIZE_LIMIT, on_authorized);
+    int r = call(x, BUS_AUTHORIZE, token, AUTHORIZE_LIMIT, on_authorized);
     explicit_bzero(token, sizeof token);
     if (r < 0)
         admin_answer_error(e, 503, ADMIN_MANAGER_AWAY, NULL);
+}
+
+/* ── another configuration ── */
+
+static int on_authorized_still(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    AdminExchange *x = userdata;
+    const char *role;
+
+    x->call = sd_bus_slot_unref(x->call);
+    if (sd_bus_message_get_error(m) || sd_bus_message_read(m, "s", &role) < 0 || streq(role, BUS_ROLE_NONE))
+        stream_end(x->stream);
+    return 0;
+}
+
+/* May it still listen? */
+static void look_again(AdminExchange *x)
+{
+    Exchange *e = x->exchange;
+    char token[ADMIN_TOKEN_MAX + 1];
+    uint8_t address[16];
+
+    route_image_unref(e->routes);
+    e->routes = route_image_ref(e->client->proxy->routes);
+    bool may = admin_is_addressed(e) &&
+               (is_local(e) || (find_client(e, address) && route_image_lets_administer(e->routes, address)));
+    sd_bus_slot_unref(TAKE_PTR(x->call));
+    if (!may || !read_token(e, token) ||
+            call(x, BUS_AUTHORIZE, token, AUTHORIZE_LIMIT, on_authorized_still) < 0)
+        stream_end(x->stream);
+    explicit_bzero(token, sizeof token);
+}
+
+void admin_api_updated(AdminApi *a)
+{
+    for (AdminExchange *x = a->exchanges; x; x = x->next)
+        if (x->stream)
+            look_again(x);
 }
 
 /* ── ends ── */
@@ -478,6 +540,8 @@ void admin_api_lost(AdminApi *a)
         if (!x->call)
             continue;
         x->call = sd_bus_slot_unref(x->call);
+        if (x->stream)
+            continue;
         admin_answer_error(x->exchange, 503, ADMIN_MANAGER_AWAY, NULL);
         answer_late(x);
     }

@@ -19,6 +19,8 @@ AdminApi *admin_api_free(AdminApi *a);
 
 /* The manager is gone: whoever waits for it is told so, and streams of events end. */
 void admin_api_lost(AdminApi *a);
+/* There is another configuration: who may not listen any more by that does not. */
+void admin_api_updated(AdminApi *a);
 /* The gateway is to end: streams of events do. */
 void admin_api_drain(AdminApi *a);
 

@@ -297,6 +297,7 @@ static int on_updated(LinkAttachment *a, void *userdata)
         return 0;
     }
     gates_updated(p->gates);
+    admin_api_updated(p->admin);
     log_info("Using the new configuration: %zu services.", route_image_n_services(routes));
     (void) has_listener(w); /* the next one may have some again */
     say_status(w);

@@ -68,6 +68,19 @@ static int method_restart(sd_bus_message *m, void *userdata, sd_bus_error *error
     return operate(userdata, m, OPERATION_RESTART, error);
 }
 
+static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    const char *token, *client;
+    Control *c = userdata;
+
+    int r = sd_bus_message_sensitive(m);
+    if (r < 0 || (r = sd_bus_message_read(m, "ss", &token, &client)) < 0)
+        return r;
+    if (admin_role(&c->manager->admin, token) != ADMIN_MANAGE)
+        return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "the token is not one for this");
+    return reload_call_begin(c, m, &(Caller){.client = client}, error);
+}
+
 #define OPERATION(method, handler)                                                                           \
     SD_BUS_METHOD_WITH_ARGS(method, SD_BUS_ARGS("s", name, "s", token, "s", client), SD_BUS_NO_RESULT,       \
             handler, SD_BUS_VTABLE_UNPRIVILEGED)
@@ -79,6 +92,9 @@ static const sd_bus_vtable admin_vtable[] = {
         OPERATION("Start", method_start),
         OPERATION("Stop", method_stop),
         OPERATION("Restart", method_restart),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_ARGS("s", token, "s", client),
+                SD_BUS_RESULT("u", services, "a(suuss)", problems), method_reload,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 

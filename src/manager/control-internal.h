@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #pragma once
 
-/* Between control.c (connections and signals), access.c (who may), calls.c (answers that take time), and the
+/* Between control.c (connections and signals), access.c (who may), calls.c (answers that take time), and
  * those that are D-Bus and nothing else: control-manager.c, control-service.c, control-admin.c. */
 
 #include "manager/control.h"

@@ -601,6 +601,83 @@ def test_who_leaves_before_the_answer_harms_nobody(site, make):
     assert socket.create_connection(admin.address).close() is None
 
 
+# ── another configuration ──
+
+
+def test_a_reload_is_told_with_what_it_changed(site, make):
+    gw, admin = make(site.app(idleTimeout="1h"))
+    with admin.events() as events:
+        events.next("services")
+        gw.write("wiki.json", {"host": "wiki.localhost", "base": "http://127.0.0.1:1", "proxyOnly": True})
+        r = admin.post("reload")
+        assert r.status == 200, r
+        assert json.loads(r.body) == {"success": True, "message": "The configuration is used as it is now.",
+                                      "services": 2, "problems": []}
+        assert events.next("new")["name"] == "wiki"
+        assert events.next("reloaded")["problems"] == 0
+        assert [s["name"] for s in events.next("services")["services"]] == ["blog", "wiki"]
+
+        (gw.config_dir / "wiki.json").write_text('{"host": 5}')
+        told = json.loads(admin.post("reload").body)
+        assert told["success"] is False and told["services"] == 2
+        assert ("host", 1) in [(p["path"], p["line"]) for p in told["problems"]]
+        assert events.next("reloaded")["problems"] == len(told["problems"])
+
+        (gw.config_dir / "wiki.json").unlink()
+        assert json.loads(admin.post("reload").body)["success"]
+        assert events.next("removed")["name"] == "wiki"
+    assert [s["name"] for s in admin.get("services")["services"]] == ["blog"]
+
+
+def test_another_token_ends_what_listens_with_the_old_one(site, make):
+    path = site.folder / "token"
+    path.write_text("token-number-one-0123456789")
+    gw, admin = make(site.app(), token=None, config={"adminApi": {"tokenFile": str(path)}})
+    admin.token = "token-number-one-0123456789"
+    with admin.events() as events:
+        events.next("services")
+        assert admin.post("reload").status == 200
+        events.next("reloaded")
+        events.next("services")  # nothing is another: it goes on
+        path.write_text("token-number-two-0123456789")
+        assert admin.post("reload").status == 200
+        events.read_to_end()
+    assert admin.ask(API + "services").status == 401
+    admin.token = "token-number-two-0123456789"
+    assert admin.ask(API + "services").status == 200
+
+
+def test_it_comes_goes_and_moves_with_a_reload(site):
+    port, other = free_port(), free_port()
+    gw = site.gateway(site.app(), config={})
+    path = gw.folder / "dynapm.json"
+
+    def reload(config):
+        path.write_text(json.dumps(config))
+        since = gw.mark()
+        os.kill(gw.manager_pid(), signal.SIGHUP)
+        gw.wait_log("Using the new configuration", since)
+
+    def answers(p):
+        try:
+            return Admin(("127.0.0.1", p)).ask(API + "services").status
+        except OSError:
+            return None
+
+    assert answers(port) is None
+    reload({"adminApi": {"enabled": True, "port": port}})
+    assert answers(port) == 200
+    with Admin(("127.0.0.1", port)).events() as events:
+        events.next("services")
+        reload({"adminApi": {"enabled": True, "port": other}})
+        assert (answers(port), answers(other)) == (None, 200)
+        events.read_to_end()
+    reload({"adminApi": {"enabled": True, "port": other, "allowedIps": ["192.0.2.1"]}})
+    assert answers(other) == 403
+    reload({})
+    assert answers(other) is None
+
+
 # ── its description ──
 
 
@@ -631,7 +708,7 @@ def test_the_description_is_what_is_answered(site, make):
             schema_of(document, content["schema"]).validate(json.loads(r.body))
         seen.add((operation["operationId"], str(r.status)))
 
-    services, one = "/_dynapm/api/services", "/_dynapm/api/services/{name}"
+    services, one, reload = "/_dynapm/api/services", "/_dynapm/api/services/{name}", "/_dynapm/api/reload"
     verbs = [one + "/start", one + "/restart", one + "/stop"]
     for path in verbs:
         ask(path, "post")
@@ -641,6 +718,10 @@ def test_the_description_is_what_is_answered(site, make):
         ask(path, "post", 401, token="wrong")
         ask(path, "post", 403, token=READ_TOKEN)
     ask(verbs[0], "post", 503, name="bad")
+    ask(reload, "post")
+    ask(reload, "post", 413, body="x" * 70000)
+    ask(reload, "post", 401, token="wrong")
+    ask(reload, "post", 403, token=READ_TOKEN)
     ask(one, expected=404, name="none")
     for path in (services, one):
         ask(path)

@@ -37,6 +37,7 @@ static void each_path_is_an_operation(void **state)
     assert_string_equal(r.name, "start");
     assert_int_equal(accepted("POST", "/_dynapm/api/services/x/stop").operation, ADMIN_STOP);
     assert_int_equal(accepted("POST", "/_dynapm/api/services/x/restart").operation, ADMIN_RESTART);
+    assert_int_equal(accepted("POST", "/_dynapm/api/reload").operation, ADMIN_RELOAD);
     assert_int_equal(accepted("GET", "/").operation, ADMIN_HOME);
     assert_int_equal(accepted("GET", "/_dynapm").operation, ADMIN_HOME);
     assert_string_equal(accepted("GET", "/_dynapm/").asset->name, "index.html");
