@@ -442,11 +442,13 @@ void client_drain(Client *c)
 void client_head_begins(Client *c)
 {
     c->begun = true;
+    c->tap.unheard = true;
     deadline_set(&c->deadline, &c->proxy->clients.heads);
 }
 
 void client_head_complete(Client *c)
 {
+    c->tap.unheard = false;
     deadline_clear(&c->deadline);
 }
 

@@ -3,7 +3,10 @@
 
 /* The bytes that libmicrohttpd receives on a client's connection, as it receives them. The library takes the
  * framing of a body off without showing it, and accepts framing that RFC 9112 7.1 forbids; here it is looked
- * at before that happens. Also tells how much of what follows a head has been received already. */
+ * at before that happens. Also tells how much of what follows a head has been received already.
+ *
+ * The other way, only what the library says by itself is looked at: its refusal of a Content-Length that is
+ * none begins, in 0.9.75, with two heads. */
 
 #include "wire/chunked.h"
 
@@ -13,6 +16,7 @@ typedef struct Tap {
     uint64_t received;  /* bytes since the connection's begin */
     uint64_t message;   /* where among them the message in hand begins, and its body */
     uint64_t body;
+    bool unheard; /* the message in hand has not reached us: what is answered now is the library's own */
     bool scanning;
     bool ended;       /* whatever the socket has, the library is told that nothing more comes */
     int verdict;      /* of the chunked body: 0 it goes on, 1 it has ended, < 0 it is not what it should be */

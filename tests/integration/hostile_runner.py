@@ -221,6 +221,8 @@ def judge_bad(address, recorder, case, piece=None):
         complaints.append(f"answered with {status or received[:100]}, not {' or '.join(map(str, case.statuses))}")
     if case.closes and not closed:
         complaints.append("the connection stays open")
+    if len(answers) == 1 and received.count(b"HTTP/1.1 ") > 1:
+        complaints.append("there is a head in the answer's body")
     if len(answers) > 1:
         complaints.append(f"what followed was answered too, with {answers[1][0]}")
     if recorder:

@@ -159,12 +159,44 @@ static void what_comes_after_the_end_stays_in_the_socket(void **state)
     assert_int_equal(c, '!');
 }
 
+static ssize_t say(Fixture *f, const char *head, const char *body)
+{
+    struct iovec parts[] = {{(char *) head, strlen(head)}, {(char *) body, strlen(body)}};
+    return sendmsg(f->fd, &(struct msghdr){.msg_iov = parts, .msg_iovlen = 2}, 0);
+}
+
+static void assert_heard(Fixture *f, const char *expected)
+{
+    char buf[64] = {};
+
+    assert_true(recv(f->peer, buf, sizeof buf - 1, 0) > 0);
+    assert_string_equal(buf, expected);
+}
+
+static void only_the_librarys_own_answer_is_kept_from_having_two_heads(void **state)
+{
+    Fixture *f = *state;
+
+    assert_int_equal(say(f, "head.head.", "body"), 14);
+    assert_heard(f, "head.head.body");
+    f->tap.unheard = true;
+    assert_int_equal(say(f, "head.head.", "body"), 14);
+    assert_heard(f, "head.body");
+    assert_int_equal(say(f, "head.", "body"), 9);
+    assert_heard(f, "head.body");
+    tap_close(&f->tap);
+    assert_int_equal(say(f, "head.head.", "body"), 14);
+    assert_heard(f, "head.head.body");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(what_is_behind_a_head_is_counted, set_up, tear_down),
             cmocka_unit_test_setup_teardown(chunks_are_watched_wherever_they_are_cut, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_message_ends_where_its_chunks_do, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    only_the_librarys_own_answer_is_kept_from_having_two_heads, set_up, tear_down),
             cmocka_unit_test_setup_teardown(other_descriptors_are_left_alone, set_up, tear_down),
             cmocka_unit_test_setup_teardown(what_comes_after_the_end_stays_in_the_socket, set_up, tear_down),
     };
