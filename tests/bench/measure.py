@@ -4,6 +4,7 @@ output, medians and Markdown tables."""
 
 import argparse
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -37,19 +38,50 @@ def parse_pss(text):
     return int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE).group(1)) * 1024
 
 
+def parse_meminfo(text, *names):
+    """proc(5) meminfo: the sum of these lines, in bytes."""
+    return sum(int(re.search(rf"^{re.escape(name)}:\s+(\d+) kB", text, re.MULTILINE).group(1)) for name in names) * 1024
+
+
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
+SIZES = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+
+
 def parse_wrk(text):
-    """What `wrk --latency` prints: requests, seconds, rps, p50 and p99 in seconds, errors."""
-    requests, seconds, unit = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", text).groups()
+    """What `wrk --latency` prints: requests, seconds, bytes read, rps, p50 and p99 in seconds, errors."""
+    requests, seconds, unit, size, size_unit = re.search(
+        r"(\d+) requests in ([\d.]+)(us|ms|s|m), ([\d.]+)([KMGT]?B) read", text).groups()
     quantiles = {q: float(v) * UNITS[u] for q, v, u in re.findall(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s|m)\s*$", text,
                                                                  re.MULTILINE)}
     errors = sum(int(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", text))
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     return {"requests": int(requests), "seconds": float(seconds) * UNITS[unit],
-            "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
+            "bytes": float(size) * SIZES[size_unit], "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
             "p50": quantiles.get("50"), "p99": quantiles.get("99"), "errors": errors + (int(bad.group(1)) if bad else 0)}
+
+
+def parse_h2load_log(text):
+    """What `h2load --log-file` has written, a line a request with its start, status and µs: p50 and p99 in seconds,
+    errors."""
+    lines = [line.split("\t") for line in text.splitlines()]
+    times = [int(micros) / 1e6 for _, status, micros in lines if status == "200"]
+    return {"requests": len(times), "errors": len(lines) - len(times), "p50": quantile(times, 0.5),
+            "p99": quantile(times, 0.99)}
+
+
+def quantile(values, q):
+    """The smallest value that is not exceeded by a share q of them; None of none."""
+    values = sorted(values)
+    return values[max(0, math.ceil(q * len(values)) - 1)] if values else None
+
+
+def ratio(middle, ours, peers, more_is_better=False):
+    """Ours against the best of the peers that were measured, as text."""
+    known = [middle[n] for n in peers if n in middle]
+    best = (max if more_is_better else min)(known, default=0)
+    return f"{middle[ours] / best:.2f} ×" if ours in middle and best > 0 else "–"
 
 
 def median(values):
@@ -111,6 +143,11 @@ def cpu_seconds(pids):
 
 def pss(pids):
     return sum(parse_pss(Path(f"/proc/{pid}/smaps_rollup").read_text()) for pid in pids)
+
+
+def kernel_memory():
+    """Bytes that the kernel has allocated for its own objects, sockets among them: of the whole machine."""
+    return parse_meminfo(Path("/proc/meminfo").read_text(), "Slab")
 
 
 def pinned(cpu, command):
@@ -194,6 +231,16 @@ def find_helper(build, name):
 
 def find_program(name):
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def need_wrk(smoke):
+    """Ends the program where it is not installed; a smoke run counts as skipped."""
+    if find_program("wrk"):
+        return
+    if smoke:
+        print("wrk is not installed: skipped")
+        sys.exit(77)
+    sys.exit("wrk is not installed (Debian: apt install wrk)")
 
 
 @contextlib.contextmanager

@@ -4,11 +4,13 @@
 import os
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import chart  # noqa: E402
 import measure  # noqa: E402
 
 WRK = """Running 5s test @ http://127.0.0.1:18999/
@@ -29,7 +31,7 @@ Transfer/sec:     10.97MB
 
 def test_wrk_output_is_read():
     r = measure.parse_wrk(WRK)
-    assert r == {"requests": 87126, "seconds": 5.01, "rps": 17390.42, "p50": pytest.approx(65e-6), "p99": 1.68,
+    assert r == {"requests": 87126, "seconds": 5.01, "bytes": 10.97 * (1 << 20), "rps": 17390.42, "p50": pytest.approx(65e-6), "p99": 1.68,
                  "errors": 0}
 
 
@@ -40,6 +42,42 @@ def test_errors_and_bad_answers_are_counted():
 
 def test_a_long_run_is_given_in_minutes():
     assert measure.parse_wrk(WRK.replace("in 5.01s,", "in 1.50m,"))["seconds"] == 90
+
+
+def test_the_log_of_h2load_is_read():
+    text = "".join(f"17955\t200\t{micros}\n" for micros in range(1, 101)) + "17956\t503\t9999\n17957\t-1\t1\n"
+    assert measure.parse_h2load_log(text) == {"requests": 100, "errors": 2, "p50": pytest.approx(50e-6),
+                                              "p99": pytest.approx(99e-6)}
+    assert measure.parse_h2load_log("")["p50"] is None
+
+
+def test_a_quantile_is_one_of_the_values():
+    assert [measure.quantile([3, 1, 2], q) for q in (0, 0.34, 0.5, 0.99, 1)] == [1, 2, 2, 3, 3]
+
+
+def test_a_ratio_is_to_the_best_of_the_peers_that_were_measured():
+    middle = {"ours": 9.0, "a": 10.0, "b": 20.0, "other": 1.0}
+    assert measure.ratio(middle, "ours", ("a", "b", "absent")) == "0.90 ×"
+    assert measure.ratio(middle, "ours", ("a", "b"), more_is_better=True) == "0.45 ×"
+    assert measure.ratio(middle, "ours", ("absent",)) == measure.ratio({"a": 1}, "ours", ("a",)) == "–"
+
+
+def test_lines_of_meminfo_are_added_up():
+    text = "MemTotal:  24685 kB\nSlab:   100 kB\nKernelStack:   20 kB\n"
+    assert measure.parse_meminfo(text, "Slab", "KernelStack") == 120 * 1024
+
+
+def test_a_chart_is_well_formed_and_its_longest_bar_the_largest_number():
+    svg = ElementTree.fromstring(chart.bars('A "b" & <c>', "µs", {"dynapm": (1.0, "1.0"), "x & y": (4.0, "4.0"), "0": (0, "0")}))
+    bars = [(r.get("class"), float(r.get("width"))) for r in svg.iter("{http://www.w3.org/2000/svg}rect")]
+    assert [c for c, _ in bars] == ["ours", "bar", "bar"]
+    assert bars[1][1] == pytest.approx(4 * bars[0][1], rel=0.01) and bars[2][1] == 1
+    assert [t.text for t in svg.iter("{http://www.w3.org/2000/svg}text")][:2] == ['A "b" & <c>', "µs"]
+
+
+def test_a_chart_of_nothing_can_be_drawn():
+    ElementTree.fromstring(chart.bars("nothing", "", {}))
+    ElementTree.fromstring(chart.bars("zero", "", {"dynapm": (0, "0")}))
 
 
 def test_a_command_name_with_spaces_and_brackets_does_not_confuse():
