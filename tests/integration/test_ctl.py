@@ -27,7 +27,8 @@ def run(*args, env=None, prefix=(), timeout=60):
 
 
 def ctl(gw, *args, **kwargs):
-    return run(f"--runtime-dir={gw.runtime_dir}", *args, **kwargs)
+    where = [f"--runtime-dir={gw.runtime_dir}"] if hasattr(gw, "runtime_dir") else []  # the machine's own
+    return run(*where, *args, **kwargs)
 
 
 def info(gw, name):

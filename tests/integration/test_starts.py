@@ -71,18 +71,19 @@ def test_one_that_fails_or_hangs_holds_the_others_up_no_longer_than_its_own_limi
         gw.wait_state("fails", "starting")
         assert gw.curl("blog").text == "hello from blog\n"
         assert first.reply().status == 503
-        assert "cannot execute /nonexistent" in second.reply().text
+        assert "fails could not be started: " in second.reply().text
 
 
 def test_one_that_waits_for_its_turn_can_be_stopped(site, gate):
     first, second = (site.app(name=n, env={"START_AFTER": gate}) for n in ("first", "second"))
     gw = site.gateway(first, second, config={"limits": {"maxConcurrentStarts": 1}})
-    with ask(gw, first) as a, ask(gw, second) as b:
+    with ask(gw, first) as a:
         gw.wait_state("first", "starting")
-        gw.wait_state("second", "starting")
-        assert ctl(gw, "stop", "second").returncode == 0
-        reply = b.reply()
-        assert reply.status == 503 and "The service was stopped." in reply.text
+        with ask(gw, second) as b:
+            gw.wait_state("second", "starting")
+            assert ctl(gw, "stop", "second").returncode == 0
+            reply = b.reply()
+            assert reply.status == 503 and "The service was stopped." in reply.text
         assert info(gw, "second")["state"] == "offline"
         gate.touch()
         assert a.reply().status == 200
@@ -90,6 +91,7 @@ def test_one_that_waits_for_its_turn_can_be_stopped(site, gate):
     assert gw.curl("second").status == 200
 
 
+@pytest.mark.standalone_only("units go on without the manager")
 def test_services_that_wait_for_their_turn_do_not_hold_up_the_end(site, gate):
     apps = [site.app(name=f"s{i}", env={"START_AFTER": gate}) for i in range(5)]
     gw = site.gateway(*apps, config={"limits": {"maxConcurrentStarts": 1}}, args=["--drain-time=10ms"])
@@ -116,4 +118,4 @@ def test_waiting_for_a_slow_start_burns_no_cpu(site):
     assert gw.curl("blog").status == 200
     spent = cpu(pids) - before
     print(f"{spent * 1e3:.1f} ms of CPU for a start that took 5 s")
-    assert spent < 0.1, "ten times what it should be, and a fiftieth of what a busy loop takes"
+    assert spent < 0.25, "a twentieth of what a busy loop takes"
