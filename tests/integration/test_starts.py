@@ -2,6 +2,7 @@
 """Many services woken at once: they take turns (limits.maxConcurrentStarts). And what waiting for a start costs."""
 
 import contextlib
+import json
 import re
 
 import pytest
@@ -92,6 +93,30 @@ def test_one_that_waits_for_its_turn_can_be_stopped(site, gate):
     assert gw.curl("second").status == 200
 
 
+@pytest.mark.standalone_only("its files are somewhere else")
+def test_a_reload_changes_how_many_start_and_what_waits_for_its_turn(site, gate):
+    first, changes, goes, stays = (site.app(name=n, env={"START_AFTER": gate}) for n in ("first", "changes", "goes", "stays"))
+    gw = site.gateway(first, changes, goes, stays, config={"limits": {"maxConcurrentStarts": 1}})
+    with contextlib.ExitStack() as stack:
+        connections = []
+        for app in (first, changes, goes, stays):
+            connections.append(stack.enter_context(ask(gw, app)))
+            gw.wait_state(app.name, "starting")
+        a, b, c, d = connections
+        gw.write("changes.json", {**changes.config, "env": {**changes.env, "NAME": "something else"}})
+        (gw.config_dir / "goes.json").unlink()
+        assert ctl(gw, "reload").returncode == 0
+        assert c.reply().status in (404, 503), "it is gone"
+        assert info(gw, "changes")["stateReason"] == info(gw, "stays")["stateReason"] == "waiting for its turn to start"
+        (gw.folder / "dynapm.json").write_text(json.dumps({"limits": {"maxConcurrentStarts": 3}}))
+        assert ctl(gw, "reload").returncode == 0
+        wait_for(lambda: changes.starts and stays.starts, "both of them start")
+        gate.touch()
+        assert b.reply().text == "hello from something else\n"
+        assert a.reply().status == d.reply().status == 200
+    assert (first.starts, changes.starts, goes.starts, stays.starts) == (1, 1, 0, 1)
+
+
 @pytest.mark.standalone_only("units go on without the manager")
 def test_services_that_wait_for_their_turn_do_not_hold_up_the_end(site, gate):
     apps = [site.app(name=f"s{i}", env={"START_AFTER": gate}) for i in range(5)]
@@ -110,7 +135,6 @@ def cpu(pids):
     return sum(int(open(f"/proc/{pid}/schedstat").read().split()[0]) for pid in pids) / 1e9
 
 
-@pytest.mark.skipif(sanitized(), reason="a sanitizer's CPU time is its own")
 def test_waiting_for_a_slow_start_burns_no_cpu(site):
     slow = site.app(env={"START_DELAY": 5})
     gw = site.gateway(slow)
@@ -119,4 +143,4 @@ def test_waiting_for_a_slow_start_burns_no_cpu(site):
     assert gw.curl("blog").status == 200
     spent = cpu(pids) - before
     print(f"{spent * 1e3:.1f} ms of CPU for a start that took 5 s")
-    assert spent < 0.25, "a twentieth of what a busy loop takes"
+    assert spent < (1.5 if sanitized() else 0.25), "a twentieth of what a busy loop takes"
