@@ -139,8 +139,9 @@ static bool has_excess(const Exchange *e)
     return !e->upstream || !upstream_is_alive(e->upstream);
 }
 
-static ssize_t broken_off(Exchange *e)
+static ssize_t broken_off(Exchange *e, UpstreamError error)
 {
+    exchange_count_error(e, error);
     log_service_debug(gate_name(e->ticket.gate), "The service broke off in the middle of an answer.");
     exchange_release_upstream(e, false);
     /* Where only the connection's end marks the body's, an orderly end would make the part look whole. */
@@ -164,7 +165,7 @@ static ssize_t fetch(Exchange *e, char *buf, size_t max)
         answer_is_complete(e, true);
         return MHD_CONTENT_READER_END_OF_STREAM;
     }
-    return n <= 0 ? broken_off(e) : n;
+    return n <= 0 ? broken_off(e, UPSTREAM_TRUNCATED) : n;
 }
 
 static ssize_t fetch_chunked(Exchange *e, char *buf, size_t max)
@@ -180,7 +181,7 @@ static ssize_t fetch_chunked(Exchange *e, char *buf, size_t max)
         size_t len = (size_t) n, consumed;
         int r = chunked_decode(&e->chunked, buf, &len, &consumed);
         if (r < 0)
-            return broken_off(e);
+            return broken_off(e, UPSTREAM_BAD_ANSWER);
         if (r > 0)
             answer_is_complete(e, consumed < (size_t) n || has_excess(e));
         if (len > 0)
@@ -222,6 +223,7 @@ static ssize_t on_read(void *cls, uint64_t at, char *buf, size_t max)
         hall_take_down(hall, e->mhd);
     else if (n > 0) {
         e->bytes_sent += (uint64_t) n;
+        gate_count(e->ticket.gate, COUNT_SENT, (uint64_t) n);
         deadline_set(&e->wait, &e->client->proxy->client_write);
         hall_note_progress(hall);
     }
@@ -366,12 +368,14 @@ void answer_from_upstream(Exchange *e, const ResponseHead *head, size_t head_len
 
     if (!head_fits(e, head_len)) {
         exchange_release_upstream(e, false);
+        exchange_count_error(e, UPSTREAM_BAD_ANSWER);
         answer_error(e, 502, "The service sent an answer with too large a head.", 0);
         return;
     }
     struct MHD_Response *r = make_response(e, head, data, len, &bad);
     if (bad) {
         exchange_release_upstream(e, false);
+        exchange_count_error(e, UPSTREAM_BAD_ANSWER);
         answer_error(e, 502, "The service sent an answer that is not valid HTTP.", 0);
         return;
     }
@@ -388,6 +392,8 @@ bool answer_queue(Exchange *e)
 {
     Proxy *p = e->client->proxy;
 
+    if (e->ticket.gate && !e->facts.is_head) /* what comes whole; on_read() counts the rest as it goes */
+        gate_count(e->ticket.gate, COUNT_SENT, e->bytes_sent);
     enum MHD_Result r = MHD_queue_response(e->mhd, e->status, e->response);
     MHD_destroy_response(TAKE_PTR(e->response));
     if (r != MHD_YES) {

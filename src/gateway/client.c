@@ -37,6 +37,7 @@ static void on_head_expired(Deadline *d)
     }
     /* Nothing of ours can be on the way: the exchange that would write has not begun. */
     (void) send(c->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    proxy_count(c->proxy, COUNT_STRAYS + stray_status_index(408), 1);
     client_end(c);
 }
 
@@ -236,6 +237,8 @@ static bool become(Client *c, const ProxyEnds *ends)
     bool v4 = IN6_IS_ADDR_V4MAPPED(&ends->source);
     (void) inet_ntop(v4 ? AF_INET : AF_INET6, c->address + (v4 ? 12 : 0), c->peer, sizeof c->peer);
     bool fits = !is_one_too_many(c);
+    if (!fits)
+        proxy_count(c->proxy, COUNT_REFUSED, 1);
     clients_add(&c->proxy->clients, c);
     c->tls = ends->tls;
     c->trusted = route_image_trusts(c->proxy->routes, c->address);
@@ -310,7 +313,9 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
             .is_ip = is_ip};
     read_address(c, address);
     c->preamble = preamble_is_wanted(c); /* whose connections are counted by what that says */
+    proxy_count(p, COUNT_ACCEPTED, 1);
     if (is_ip && !c->preamble && is_one_too_many(c)) {
+        proxy_count(p, COUNT_REFUSED, 1);
         fd_close(fd);
         slab_free(&p->clients.memory, c);
         return -EUSERS;
@@ -355,8 +360,10 @@ void client_closing(Client *c)
         return;
     /* Not if anything was answered, be it by the library, and not if we or the client ended it. */
     if (!c->begun && !c->shut && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0 &&
-            getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_bytes_sent == 0)
+            getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_bytes_sent == 0) {
         (void) send(c->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        proxy_count(c->proxy, COUNT_STRAYS + stray_status_index(400), 1);
+    }
 }
 
 void client_closed(Client *c)

@@ -61,6 +61,7 @@ static void connection_refused(Exchange *e, int error)
             return;
         /* fall through */
     case ETIMEDOUT:
+        exchange_count_error(e, UPSTREAM_CONNECT_TIMEOUT);
         answer_error(e, 504, "The service did not accept a connection in time.", 0);
         return;
     case EMFILE:
@@ -70,6 +71,7 @@ static void connection_refused(Exchange *e, int error)
         answer_error(e, 503, "The gateway is out of resources.", 1);
         return;
     default:
+        exchange_count_error(e, UPSTREAM_REFUSED);
         if (!gate_is_proxy_only(e->ticket.gate) && e->dead_reports++ < DEAD_REPORTS_MAX)
             exchange_park(e, e->epoch);
         else
@@ -89,6 +91,7 @@ static void connection_lost(Exchange *e, bool answer_begun)
         e->state = EXCHANGE_READY;
         return;
     }
+    exchange_count_error(e, UPSTREAM_CLOSED);
     answer_error(e, 502, "The service closed the connection without an answer.", 0);
 }
 
@@ -313,6 +316,7 @@ static bool flush_out(Exchange *e)
 static void bad_answer(Exchange *e, const char *sentence)
 {
     exchange_release_upstream(e, false);
+    exchange_count_error(e, UPSTREAM_BAD_ANSWER);
     answer_error(e, 502, sentence, 0);
 }
 
@@ -442,9 +446,10 @@ static void on_failed(void *owner, Upstream *u, int error)
     Exchange *e = owner;
 
     exchange_release_upstream(e, false);
-    if (e->body_sent > 0)
+    if (e->body_sent > 0) {
+        exchange_count_error(e, UPSTREAM_REFUSED);
         answer_error(e, 502, "The service refused the connection.", 0);
-    else
+    } else
         connection_refused(e, error);
     exchange_poke(e);
 }

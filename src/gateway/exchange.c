@@ -74,6 +74,8 @@ void exchange_completed(Exchange *e, bool ok)
     exchange_release_upstream(e, false);
     if (e->state != EXCHANGE_SWITCHED && e->routes && route_image_settings(e->routes)->request_log)
         access_log(e, ok);
+    if (e->state != EXCHANGE_SWITCHED && !e->admin)
+        exchange_count(e, e->ticket.gate);
     ticket_close(&e->ticket);
     admin_exchange_over(e);
     if (e->response)
@@ -326,8 +328,8 @@ static bool body_is_sound(const Exchange *e, bool more)
     return !tap->scanning || e->request_done || (more ? tap->verdict >= 0 : tap->verdict > 0);
 }
 
-/* A piece of the body. */
-static enum MHD_Result handle_body(Exchange *e, const char *upload, size_t *upload_size)
+/* A piece of the body: consumes from *upload_size what it can. */
+static enum MHD_Result take_body(Exchange *e, const char *upload, size_t *upload_size)
 {
     Proxy *p = proxy_of(e);
 
@@ -355,6 +357,16 @@ static enum MHD_Result handle_body(Exchange *e, const char *upload, size_t *uplo
         return exchange_upload(e, upload, upload_size) ? MHD_YES : MHD_NO;
     }
     return exchange_suspend(e) ? MHD_YES : MHD_NO; /* parked again: what was read stays where it is */
+}
+
+static enum MHD_Result handle_body(Exchange *e, const char *upload, size_t *upload_size)
+{
+    size_t before = *upload_size;
+
+    enum MHD_Result r = take_body(e, upload, upload_size);
+    if (e->ticket.gate)
+        gate_count(e->ticket.gate, COUNT_RECEIVED, before - *upload_size);
+    return r;
 }
 
 enum MHD_Result exchange_handle(
@@ -429,13 +441,17 @@ static void on_first_byte(Deadline *d)
     Exchange *e = container_of(d, Exchange, wait);
 
     exchange_release_upstream(e, false);
+    exchange_count_error(e, UPSTREAM_TIMEOUT);
     answer_error(e, 504, "The service did not answer in time.", 0);
     exchange_poke(e);
 }
 
-static void on_stalled(Deadline *d)
+static void on_upstream_stalled(Deadline *d)
 {
-    exchange_abort(container_of(d, Exchange, wait));
+    Exchange *e = container_of(d, Exchange, wait);
+
+    exchange_count_error(e, UPSTREAM_TIMEOUT);
+    exchange_abort(e);
 }
 
 static void on_untaken(Deadline *d)
@@ -466,7 +482,7 @@ void exchange_init_deadlines(Proxy *p)
     deadline_queue_init(&p->body_total, &p->deadlines, USEC_INFINITY, on_body_total);
     deadline_queue_init(&p->body_idle, &p->deadlines, USEC_INFINITY, on_body_idle);
     deadline_queue_init(&p->first_byte, &p->deadlines, USEC_INFINITY, on_first_byte);
-    deadline_queue_init(&p->upstream_idle, &p->deadlines, USEC_INFINITY, on_stalled);
+    deadline_queue_init(&p->upstream_idle, &p->deadlines, USEC_INFINITY, on_upstream_stalled);
     deadline_queue_init(&p->client_write, &p->deadlines, USEC_INFINITY, on_untaken);
     deadline_queue_init(&p->backlog, &p->deadlines, 5 * USEC_PER_MSEC, on_backlog);
     deadline_queue_init(&p->admission, &p->deadlines, ADMISSION_SPAN, on_admission);

@@ -115,6 +115,14 @@ static inline bool exchange_has_body(const Exchange *e)
            (e->facts.body == REQUEST_BODY_LENGTH && e->facts.content_length > 0);
 }
 
+/* Something went wrong with its service. */
+static inline void exchange_count_error(const Exchange *e, UpstreamError error)
+{
+    gate_count(e->ticket.gate, COUNT_ERRORS + error, 1);
+}
+/* It has come to its end, or to that of HTTP: counts it, for the service of `g`, or as nobody's (NULL). */
+void exchange_count(const Exchange *e, const Gate *g);
+
 /* Finds out whose the request is, again where the routes have changed since. False: it has its answer. */
 bool exchange_find_route(Exchange *e);
 

@@ -18,7 +18,6 @@ struct Gate {
     bool held;     /* not to be freed now */
     Gate *prev_gone, *next_gone;
     uint64_t open, resting;
-    uint64_t requests;
     Ticket *parked_head, *parked_tail;
     uint32_t n_parked, n_admitted;
     bool let_in; /* the service was found online for those who are parked */

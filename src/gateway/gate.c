@@ -46,6 +46,12 @@ bool gate_is_proxy_only(const Gate *g)
     return g->proxy_only;
 }
 
+void gate_count(const Gate *g, ServiceCounter counter, uint64_t n)
+{
+    if (likely(g->has_slot))
+        counter_add(&g->set->activity->counters[g->slot].n[counter], n);
+}
+
 uint32_t gate_online_epoch(const Gate *g)
 {
     const StatusSlot *s = &g->set->status->slots[g->slot];
@@ -57,7 +63,7 @@ void ticket_open(Ticket *t, Gate *g, void (*proceed)(Ticket *t, const GateVerdic
     *t = (Ticket){.gate = g, .state = TICKET_OPEN, .proceed = proceed};
     g->open++;
     g->set->n_open++;
-    atomic_store_explicit(&g->set->activity->slots[g->slot].requests, ++g->requests, memory_order_relaxed);
+    counter_add(&g->set->activity->slots[g->slot].requests, 1);
     gate_publish(g);
 }
 
@@ -120,6 +126,7 @@ void gate_refuse(Gate *g, const char *why, uint32_t retry_after)
     while (g->parked_head) {
         Ticket *t = g->parked_head;
         gate_unpark(t);
+        gate_count(g, COUNT_PARK_REFUSALS + PARK_FAILED, 1);
         t->proceed(t, &no);
     }
 }
@@ -162,8 +169,10 @@ int ticket_park(Ticket *t, uint32_t dead_epoch, const char *reason)
 
     assert(t->state == TICKET_OPEN || t->state == TICKET_ADMITTED);
     assert(!g->gone);
-    if (g->n_parked >= limits->max_parked_per_service || g->set->n_parked >= limits->max_parked)
+    if (g->n_parked >= limits->max_parked_per_service || g->set->n_parked >= limits->max_parked) {
+        gate_count(g, COUNT_PARK_REFUSALS + PARK_FULL, 1);
         return -EBUSY;
+    }
     if (!g->wake) {
         char *copy = strdup(reason);
         if (!copy)
@@ -175,6 +184,7 @@ int ticket_park(Ticket *t, uint32_t dead_epoch, const char *reason)
         int r = gate_send_wake(g);
         if (r < 0) {
             gate_refuse(g, MANAGER_UNREACHABLE, 5); /* nobody would let those in who wait already */
+            gate_count(g, COUNT_PARK_REFUSALS + PARK_FAILED, 1);
             return log_service_error_errno(g->name, r, "Cannot ask the manager to wake the service: %m");
         }
     }
@@ -190,6 +200,7 @@ int ticket_park(Ticket *t, uint32_t dead_epoch, const char *reason)
     g->parked_tail = t;
     g->n_parked++;
     g->set->n_parked++;
+    gate_count(g, COUNT_PARKED, 1);
     gate_publish_waiting(g);
     gate_tell_if_idle(g);
     return 0;

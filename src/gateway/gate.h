@@ -55,6 +55,8 @@ void gates_detach(Gates *gs);
 /* The gate of the image's service; NULL when out of memory. */
 Gate *gates_get(Gates *gs, uint32_t service);
 const char *gate_name(const Gate *g);
+/* Counts, for the metrics of the service. Of one that is not configured any more nothing is. */
+void gate_count(const Gate *g, ServiceCounter counter, uint64_t n);
 bool gate_is_proxy_only(const Gate *g);
 /* The service's epoch while it is online, 0 else. To be asked after ticket_open(): see architecture.md, "One
  * request, cold". */

@@ -84,6 +84,7 @@ static void pause_all(Listeners *ls, const char *why)
         log_warning("Not accepting connections for now: %s", why);
     }
     ls->paused = true;
+    proxy_count(ls->proxy, COUNT_PAUSES, 1);
     for (Listener *l = ls->all; l; l = l->next)
         poller_forget(&ls->proxy->poller, &l->source, true);
     (void) event_arm_timer(ls->proxy->event, &ls->resume, PAUSE, on_resume, ls, "accept-resume");

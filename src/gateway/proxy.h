@@ -25,6 +25,7 @@ typedef struct Proxy {
     Upstreams *upstreams;
     RouteImage *routes;
     struct AdminApi *admin;
+    WorkerCounters *counters; /* in the activity table; NULL before the first, when there are no clients */
 
     /* One queue a kind of wait; spans from the route image's settings. */
     DeadlineQueue body_total, body_idle, first_byte, upstream_idle, client_write, backlog, admission, go_on;
@@ -36,3 +37,10 @@ typedef struct Proxy {
     /* For the length of one callback: nothing in here outlives it. */
     char scratch[SCRATCH_SIZE];
 } Proxy;
+
+/* Counts what belongs to no service, or not yet. */
+static inline void proxy_count(const Proxy *p, WorkerCounter counter, uint64_t n)
+{
+    if (likely(p->counters))
+        counter_add(&p->counters->n[counter], n);
+}

@@ -145,8 +145,12 @@ static void connection_refused(Relay *r, int error)
         relay_dispatch(r);
         return;
     }
-    bool is_dead = error != ETIMEDOUT && error != EMFILE && error != ENFILE && error != ENOBUFS &&
-                   error != ENOMEM && error != EAGAIN;
+    bool is_timeout = error == ETIMEDOUT || error == EAGAIN;
+    bool is_ours = error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    if (!is_ours)
+        gate_count(
+                r->ticket.gate, COUNT_ERRORS + (is_timeout ? UPSTREAM_CONNECT_TIMEOUT : UPSTREAM_REFUSED), 1);
+    bool is_dead = !is_timeout && !is_ours;
     if (is_dead && !gate_is_proxy_only(r->ticket.gate) && r->dead_reports++ < DEAD_REPORTS_MAX)
         relay_park(r, r->epoch);
     else
@@ -198,6 +202,7 @@ static void relay_join(Relay *r)
             asprintf(&log, "%s %s -", c->peer, describe(r, what, sizeof what)) < 0)
         log = NULL;
     client_unwatch(c);
+    Gate *gate = r->ticket.gate;
     TunnelEnds ends = {.client = c,
             .fd = c->fd,
             .upstream = r->upstream,
@@ -214,6 +219,7 @@ static void relay_join(Relay *r)
         relay_refuse(r, strerror(-k));
         return;
     }
+    gate_count(gate, COUNT_TUNNELS, 1);
     TAKE_PTR(r->upstream);
     relay_free(r);
 }

@@ -137,6 +137,7 @@ static bool pass(Tunnel *t, Way *w, bool to_the_end)
     bool was_stuck = w->stuck;
 
     WayResult r = way_run(w, &t->proxy->tunnels.mover, to_the_end, t->ending);
+    gate_count(t->ticket.gate, w == &t->up ? COUNT_RECEIVED : COUNT_SENT, w->bytes - before);
     if (w->bytes != before || (w->stuck && !was_stuck))
         note_activity(t);
     if (r == WAY_MORE && w == &t->up)

@@ -45,9 +45,11 @@ static int make_tunnel(Exchange *e, int fd, const char *ahead, size_t n_ahead)
             .nap = route_image_service(e->routes, e->route->service)->web_socket_idle,
             .log = log,
             .begun = e->begun};
+    const Gate *g = e->ticket.gate;
     int r = tunnel_new(p, &ends);
     if (r < 0)
         return r;
+    exchange_count(e, g); /* here, as the ticket is the tunnel's now */
     TAKE_PTR(log);
     TAKE_PTR(e->in);
     TAKE_PTR(e->upstream);

@@ -72,11 +72,18 @@ static int on_status_timer(sd_event_source *source, uint64_t usec, void *userdat
     return 0;
 }
 
+static void publish_connections(const Proxy *p)
+{
+    if (p->counters)
+        atomic_store_explicit(&p->counters->n[COUNT_CONNECTIONS], p->clients.n, memory_order_relaxed);
+}
+
 /* Counts that STATUS= shows have changed: they are told, once a second at most. */
 static void on_change(void *userdata)
 {
     Worker *w = userdata;
 
+    publish_connections(&w->proxy);
     idleness_count(&w->idleness, w->proxy.clients.n, deadlines_now(&w->proxy.deadlines));
     if (!w->status_armed && w->ready)
         w->status_armed = event_arm_timer(w->proxy.event, &w->status_timer, STATUS_PAUSE, on_status_timer, w,
@@ -221,6 +228,8 @@ static void switch_tables(Worker *w, const StatusTable *status, ActivityTable *a
     ActivityTable *old_activity = w->activity;
     w->status = status;
     w->activity = activity;
+    w->proxy.counters = &activity->worker;
+    publish_connections(&w->proxy);
     if (old_status)
         status_table_unmap(old_status);
     if (old_activity)
@@ -403,6 +412,7 @@ Worker *worker_free(Worker *w)
         route_image_unref(p->routes);
     if (w->status)
         status_table_unmap(w->status);
+    p->counters = NULL;
     if (w->activity)
         activity_table_unmap(w->activity);
     clients_done(&p->clients);

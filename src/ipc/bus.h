@@ -68,6 +68,13 @@
  * user; on a message bus also for whom polkit lets have BUS_ACTION_MANAGE.
  *
  * - ListServices() → a(sssto): name, state, reason, since, object
+ * - Sample() → (t realtime, t monotonic, a(ssttttttttttttttatatt)): all that changes all the time, of all
+ *   services in one answer, for a client that draws them and asks once a second. Rates are differences over
+ *   those of `monotonic`, µs. A service: name, state, since, idle deadline; open exchanges, waiting ones
+ * among them, requests; bytes received and sent; memory in bytes and CPU time in ns (UINT64_MAX: not known);
+ *   starts that went well and badly; requests that had to wait for a start; spans online and asleep; requests
+ *   by RequestClass; their durations by bucket (property DurationBounds), and the sum of them. Counters are
+ * of the time since the manager began.
  * - GetService(s name) → (o object)
  * - Start(s name) *, Restart(s name) *: answered when it is online, or with BUS_ERROR_START_FAILED and a
  *   sentence that says why it is not. Do not wait for a back-off; a restart keeps the requests that wait.

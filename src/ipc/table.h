@@ -8,12 +8,14 @@
  *  - the status table: one, written by the manager; sealed with F_SEAL_FUTURE_WRITE before its descriptor is
  * given away, so that a gateway can map it for reading only and a compromised one cannot lie about a state;
  *  - an activity table for each worker, written by that worker, read by the manager.
- * Both have SLOTS_MAX slots from birth; memfd pages that nobody touches cost nothing. A slot belongs to one
- * service name for as long as the manager lives. */
+ * Both have SLOTS_MAX slots from birth; memfd pages that nobody touches cost nothing. (Reading is touching:
+ * who reads asks activity_slot_is_used() before it looks at a slot's counters.) A slot belongs to one service
+ * name for as long as the manager lives. */
 
 #include <stdalign.h>
 #include <stdatomic.h>
 
+#include "ipc/counters.h"
 #include "ipc/state.h"
 #include "util/time-util.h"
 
@@ -44,9 +46,28 @@ typedef struct ActivitySlot {
     _Atomic uint64_t waiting;            /* of `active`, those that are parked */
 } ActivitySlot;
 
+/* What is written once an exchange, apart from what every request looks at: five cache lines. */
+typedef struct ServiceCounters {
+    alignas(64) _Atomic uint64_t n[_SERVICE_COUNTER_MAX];
+} ServiceCounters;
+
+/* What a worker counts that is no service's. */
+typedef struct WorkerCounters {
+    alignas(64) _Atomic uint64_t n[_WORKER_COUNTER_MAX];
+} WorkerCounters;
+
 typedef struct ActivityTable {
+    WorkerCounters worker; /* first, in the page that the first slots are in */
     ActivitySlot slots[SLOTS_MAX];
+    ServiceCounters counters[SLOTS_MAX]; /* by slot */
 } ActivityTable;
+
+/* Has this worker ever had to do with the slot's service? If not, all its counters are 0. */
+static inline bool activity_slot_is_used(const ActivitySlot *s)
+{
+    return counter_read(&s->requests) > 0 || counter_read(&s->active) > 0 ||
+           counter_read(&s->last_activity) > 0;
+}
 
 /* Manager: creates and maps the status table for writing; *ret_fd (the caller closes) can be mapped for
  * reading only. 0 or -errno. */

@@ -3,14 +3,9 @@
 /* Sums activity. A worker's numbers are its own word: sums saturate and a time in the future is now, so that
  * a worker that lies can keep a service awake, which it may anyway, and nothing else. When a worker is gone
  * its open exchanges are gone, but not the fact that the service was used a moment ago: that is kept here, or
- * a crash of a gateway would send services to sleep before their time. */
+ * a crash of a gateway would send services to sleep before their time; and so are its counters. */
 
 #include "manager/activity.h"
-
-static uint64_t sum(uint64_t a, uint64_t b)
-{
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
 
 int activity_init(Activity *a, size_t n_slots)
 {
@@ -48,6 +43,20 @@ void activity_add(Activity *a, const ActivityTable *table)
     a->tables[a->n_tables++] = table;
 }
 
+static void add_counts(ServiceCounts *sum, const ActivityTable *t, uint32_t slot)
+{
+    if (!activity_slot_is_used(&t->slots[slot]))
+        return;
+    for (size_t i = 0; i < _SERVICE_COUNTER_MAX; i++)
+        sum->n[i] = count_sum(sum->n[i], counter_read(&t->counters[slot].n[i]));
+}
+
+static void add_worker_counts(WorkerCounts *sum, const ActivityTable *t)
+{
+    for (size_t i = 0; i < _WORKER_COUNTER_MAX; i++)
+        sum->n[i] = count_sum(sum->n[i], counter_read(&t->worker.n[i]));
+}
+
 void activity_remove(
         Activity *a, const ActivityTable *table, void (*ended)(uint32_t slot, void *userdata), void *userdata)
 {
@@ -58,13 +67,18 @@ void activity_remove(
             a->tables[i] = a->tables[--a->n_tables];
             break;
         }
+    add_worker_counts(&a->departed_workers, table);
+    a->departed_workers.n[COUNT_CONNECTIONS] = 0;
     for (uint32_t slot = 0; slot < a->n_slots; slot++) {
         const ActivitySlot *s = &table->slots[slot];
+        if (!activity_slot_is_used(s))
+            continue;
         bool active = atomic_load(&s->active) > 0;
         usec_t last = active ? now : MIN((usec_t) atomic_load(&s->last_activity), now);
         Departed *d = &a->departed[slot];
         d->last_activity = MAX(d->last_activity, last);
-        d->requests = sum(d->requests, atomic_load(&s->requests));
+        d->requests = count_sum(d->requests, counter_read(&s->requests));
+        add_counts(&d->counts, table, slot);
         if (active)
             ended(slot, userdata);
     }
@@ -80,11 +94,30 @@ void activity_read(const Activity *a, uint32_t slot, ServiceActivity *ret)
         const ActivitySlot *s = &a->tables[i]->slots[slot];
         /* In this order: who is seen waiting is seen as active, so that nobody in flight is missed. */
         uint64_t waiting = atomic_load(&s->waiting), active = atomic_load(&s->active);
-        all.in_flight = sum(all.in_flight, active > waiting ? active - waiting : 0);
-        all.active = sum(all.active, active);
+        all.in_flight = count_sum(all.in_flight, active > waiting ? active - waiting : 0);
+        all.waiting = count_sum(all.waiting, waiting);
+        all.active = count_sum(all.active, active);
         all.last_activity = MAX(all.last_activity, (usec_t) atomic_load(&s->last_activity));
-        all.requests = sum(all.requests, atomic_load(&s->requests));
+        all.requests = count_sum(all.requests, atomic_load(&s->requests));
     }
     all.last_activity = MIN(all.last_activity, now_monotonic());
+    *ret = all;
+}
+
+void activity_counts(const Activity *a, uint32_t slot, ServiceCounts *ret)
+{
+    ServiceCounts all = a->departed[slot].counts;
+
+    for (size_t i = 0; i < a->n_tables; i++)
+        add_counts(&all, a->tables[i], slot);
+    *ret = all;
+}
+
+void activity_worker_counts(const Activity *a, WorkerCounts *ret)
+{
+    WorkerCounts all = a->departed_workers;
+
+    for (size_t i = 0; i < a->n_tables; i++)
+        add_worker_counts(&all, a->tables[i]);
     *ret = all;
 }

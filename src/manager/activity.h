@@ -8,9 +8,20 @@
 
 #define GATEWAYS_MAX 64U
 
+/* What is counted of a service, by ServiceCounter. */
+typedef struct ServiceCounts {
+    uint64_t n[_SERVICE_COUNTER_MAX];
+} ServiceCounts;
+
+/* By WorkerCounter. */
+typedef struct WorkerCounts {
+    uint64_t n[_WORKER_COUNTER_MAX];
+} WorkerCounts;
+
 typedef struct Departed {
     usec_t last_activity;
     uint64_t requests;
+    ServiceCounts counts;
 } Departed;
 
 typedef struct Activity {
@@ -18,6 +29,7 @@ typedef struct Activity {
     size_t n_tables;
     Departed *departed; /* by slot: what workers that are gone have done */
     size_t n_slots;
+    WorkerCounts departed_workers;
 } Activity;
 
 /* Returns 0 or -ENOMEM. */
@@ -35,3 +47,8 @@ void activity_remove(Activity *a, const ActivityTable *table, void (*ended)(uint
         void *userdata);
 
 void activity_read(const Activity *a, uint32_t slot, ServiceActivity *ret);
+
+/* What was counted since the manager began, by workers that are gone as well: counters never go down. Of
+ * gauges only those of attached workers count. */
+void activity_counts(const Activity *a, uint32_t slot, ServiceCounts *ret);
+void activity_worker_counts(const Activity *a, WorkerCounts *ret);

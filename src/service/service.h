@@ -19,6 +19,7 @@ typedef struct Service Service;
 typedef struct ServiceActivity {
     uint64_t active;
     uint64_t in_flight; /* of these, those that do not wait for it */
+    uint64_t waiting;   /* and those that do */
     usec_t last_activity;
     uint64_t requests; /* exchanges begun since the manager began, for whom it may concern: nothing here does
                         */

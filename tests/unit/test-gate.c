@@ -258,12 +258,14 @@ static void one_wake_serves_all_who_wait_in_their_order(void **state)
     assert_int_equal(active(f), 0);
     assert_true(atomic_load(&f->activity->slots[3].last_activity) > 0);
     assert_int_equal(atomic_load(&f->activity->slots[3].requests), 3);
+    assert_int_equal(counter_read(&f->activity->counters[3].n[COUNT_PARKED]), 3);
 }
 
 static void a_failure_reaches_all_with_its_reason(void **state)
 {
     Fixture *f = *state;
     Request r[2] = {};
+    const _Atomic uint64_t *refused = &f->activity->counters[3].n[COUNT_PARK_REFUSALS];
 
     for (size_t i = 0; i < 2; i++)
         open_and_park(f, &r[i]);
@@ -273,6 +275,7 @@ static void a_failure_reaches_all_with_its_reason(void **state)
     for (size_t i = 0; i < 2; i++) {
         assert_false(r[i].online);
         assert_string_equal(r[i].why, "it is Sunday");
+        assert_int_equal(counter_read(&refused[PARK_FAILED]), 2);
         ticket_close(&r[i].ticket);
     }
 }
