@@ -16,6 +16,7 @@ typedef struct BackendVTable {
     bool (*has_process)(const Backend *b);
     pid_t (*main_pid)(const Backend *b);
     const char *(*unit)(const Backend *b);
+    void (*usage)(Backend *b, ResourceUsage *ret); /* may be asked often: backend.c remembers */
     usec_t (*launched_at)(const Backend *b);
     void (*free)(Backend *b); /* with the memory */
 } BackendVTable;
@@ -26,6 +27,8 @@ struct Backend {
     const ServiceConfig *config;
     const BackendEvents *events;
     void *userdata;
+    ResourceUsage usage;
+    usec_t usage_at;   /* when it was read, 0 = never */
     char *runtime_dir; /* of the service's user, where it names one: /run/user/UID */
 };
 

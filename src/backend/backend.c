@@ -115,6 +115,18 @@ pid_t backend_main_pid(const Backend *b)
     return b->vtable->main_pid(b);
 }
 
+void backend_usage(Backend *b, ResourceUsage *ret)
+{
+    usec_t now = now_monotonic();
+
+    if (b->usage_at == 0 || now - b->usage_at >= USAGE_MAX_AGE) {
+        b->usage = RESOURCE_USAGE_UNKNOWN;
+        b->vtable->usage(b, &b->usage);
+        b->usage_at = now;
+    }
+    *ret = b->usage;
+}
+
 usec_t backend_launched_at(const Backend *b)
 {
     return b->vtable->launched_at(b);

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "backend/environment-file.h"
+#include "backend/usage.h"
 #include "config/config.h"
 #include "util/command.h"
 
@@ -39,6 +40,7 @@ typedef struct BackendContext {
     int state_dir_fd; /* borrowed; a folder of ours where direct children are remembered across a crash
                          of the manager, a file NAME each; -EBADF = do not remember */
     const EnvironmentFiles *environments; /* borrowed; of services that are units */
+    SessionTable *sessions;               /* borrowed; what children of ours use; NULL = is not known */
     const char *self; /* borrowed; the path of a program that takes --exec-variable=, dynapm-manager(8) */
     struct Systemd *systemd;  /* borrowed; the service manager, NULL where there is none: then services are
                                  children of ours */
@@ -88,6 +90,9 @@ bool backend_has_process(const Backend *b);
 pid_t backend_main_pid(const Backend *b);
 /* The unit that it is for the service manager, NULL: it is none. */
 const char *backend_unit(const Backend *b);
+/* What its processes use now, unknown where there are none; no older than USAGE_MAX_AGE. Reads from /proc and
+ * cgroupfs: to be asked only when somebody wants to know. */
+void backend_usage(Backend *b, ResourceUsage *ret);
 /* When the last start had done its own part: when its process was executed, or, from then on, when the start
  * command returned. CLOCK_MONOTONIC µs, 0 = never. */
 usec_t backend_launched_at(const Backend *b);

@@ -77,6 +77,18 @@ int cgroup_watch_new(sd_event *event, const char *path, CgroupEmpty empty, void 
     return 0;
 }
 
+pid_t cgroup_watch_member(const CgroupWatch *w)
+{
+    char buf[32] = "";
+
+    _cleanup_free_ char *file =
+            text_format("%.*scgroup.procs", (int) (strlen(w->file) - STRLEN("cgroup.events")), w->file);
+    _cleanup_close_ int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -EBADF;
+    if (fd < 0 || read(fd, buf, sizeof buf - 1) <= 0)
+        return 0;
+    return (pid_t) strtol(buf, NULL, 10);
+}
+
 CgroupWatch *cgroup_watch_free(CgroupWatch *w)
 {
     if (!w)

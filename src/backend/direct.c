@@ -275,6 +275,14 @@ static const char *direct_unit(const Backend *b)
     return NULL;
 }
 
+static void direct_usage(Backend *b, ResourceUsage *ret)
+{
+    const Direct *d = container_of(b, Direct, base);
+
+    if (d->group && b->context->sessions)
+        session_table_read(b->context->sessions, group_session(d->group), ret);
+}
+
 static usec_t direct_launched_at(const Backend *b)
 {
     return container_of(b, Direct, base)->launched_at;
@@ -301,6 +309,7 @@ static const BackendVTable direct_vtable = {
         .has_process = direct_has_process,
         .main_pid = direct_main_pid,
         .unit = direct_unit,
+        .usage = direct_usage,
         .launched_at = direct_launched_at,
         .free = direct_free,
 };

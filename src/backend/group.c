@@ -173,6 +173,11 @@ pid_t group_leader(const Group *g)
     return g->leader;
 }
 
+pid_t group_session(const Group *g)
+{
+    return g->pgid;
+}
+
 static int group_alloc(const GroupContext *context, pid_t pgid, Group **ret)
 {
     _cleanup_free_ Group *g = new0(Group, 1);

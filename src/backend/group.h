@@ -36,6 +36,9 @@ DEFINE_CLEANUP(Group *, group_free)
 /* The leader's process id, 0 once it has ended. */
 pid_t group_leader(const Group *g) _pure_;
 
+/* The session that is its own, which is what its leader is or was. */
+pid_t group_session(const Group *g) _pure_;
+
 /* Sends a signal to all members. */
 void group_signal(Group *g, int signal);
 

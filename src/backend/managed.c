@@ -326,6 +326,17 @@ static pid_t managed_main_pid(const Backend *b)
     return unit_status(container_of(b, Managed, base)->unit)->main_pid;
 }
 
+static void managed_usage(Backend *b, ResourceUsage *ret)
+{
+    Managed *m = container_of(b, Managed, base);
+    pid_t pid = unit_status(m->unit)->main_pid;
+
+    if (pid == 0 && m->cgroup)
+        pid = cgroup_watch_member(m->cgroup);
+    if (pid > 0)
+        cgroup_files_read(&m->files, unit_name(m->unit), pid, ret);
+}
+
 static usec_t managed_launched_at(const Backend *b)
 {
     return container_of(b, Managed, base)->launched_at;
@@ -339,6 +350,7 @@ static void managed_free(Backend *b)
 
     command_free(m->command);
     cgroup_watch_free(m->cgroup);
+    cgroup_files_done(&m->files);
     unit_free(m->unit);
     sd_event_source_disable_unref(m->limit);
     sd_event_source_disable_unref(m->settle);
@@ -353,7 +365,8 @@ static void managed_free(Backend *b)
     {                                                                                                        \
         .name = (kind), .start = managed_start, .set_ready = managed_set_ready, .stop = managed_stop,        \
         .check = managed_check, .has_process = managed_has_process, .main_pid = managed_main_pid,            \
-        .unit = managed_unit, .launched_at = managed_launched_at, .free = managed_free                       \
+        .unit = managed_unit, .usage = managed_usage, .launched_at = managed_launched_at,                    \
+        .free = managed_free                                                                                 \
     }
 
 static const BackendVTable unit_vtable = MANAGED_VTABLE("unit"),

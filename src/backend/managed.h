@@ -30,6 +30,7 @@ typedef struct Managed {
     bool known;   /* has been looked at: before that nothing can appear */
     usec_t launched_at;
     CgroupWatch *cgroup;       /* of a start command that has gone and left something */
+    CgroupFiles files;         /* where to read what it uses */
     Command *command;          /* stop or check */
     sd_event_source *limit;    /* of a stop */
     sd_event_source *settle;   /* deferred: what a check has found, what has come up by itself */

@@ -27,6 +27,7 @@ static int read_short(const char *path, char *buf, size_t size)
 int proc_stat(pid_t pid, ProcStat *ret)
 {
     char path[64], buf[1024];
+    uint64_t user, system, children_user, children_system;
     ProcStat s;
     int r;
 
@@ -38,9 +39,13 @@ int proc_stat(pid_t pid, ProcStat *ret)
     const char *p = strrchr(buf, ')');
     if (!p)
         return -EBADMSG;
-    if (sscanf(p + 1, " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
-                &s.state, &s.ppid, &s.pgrp, &s.session, &s.start_time) != 5)
+    if (sscanf(p + 1,
+                " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+                " %*d %*d %*d %*d %" SCNu64 " %*u %" SCNu64,
+                &s.state, &s.ppid, &s.pgrp, &s.session, &user, &system, &children_user, &children_system,
+                &s.start_time, &s.rss_pages) != 10)
         return -EBADMSG;
+    s.cpu_ticks = user + system + children_user + children_system;
     *ret = s;
     return 0;
 }

@@ -10,6 +10,8 @@
 typedef struct ProcStat {
     char state; /* R, S, D, Z, … */
     pid_t ppid, pgrp, session;
+    uint64_t cpu_ticks; /* of its own and its children that have ended, in user and kernel mode */
+    uint64_t rss_pages;
     uint64_t start_time; /* clock ticks since boot: with the pid, a process's identity until the next boot */
 } ProcStat;
 

@@ -2,7 +2,8 @@
 #pragma once
 
 /* Between control.c (connections and signals), access.c (who may), calls.c (answers that take time), and
- * those that are D-Bus and nothing else: control-manager.c, control-service.c, control-admin.c. */
+ * those that are D-Bus and nothing else: control-manager.c, control-service.c, control-counts.c,
+ * control-admin.c. */
 
 #include "manager/control.h"
 #include "manager/manager.h"
@@ -17,13 +18,14 @@ struct Control {
     bool is_private;   /* `peer` is who calls, and nobody else can */
     struct ucred peer; /* of a private one */
     bool subscribed;   /* a private one wants signals */
-    sd_bus_slot *manager_methods, *admin_methods, *services, *enumerator, *objects;
+    sd_bus_slot *manager_methods, *admin_methods, *services, *counted, *enumerator, *objects;
     struct Call *calls; /* that wait for an operation */
     unsigned n_calls;
     struct ReloadCall *reload_calls; /* that wait for the gateways */
     struct Inquiry *inquiries;       /* calls of which it is being found out whether they may */
     unsigned n_inquiries;
-    struct ServiceView *view; /* scratch of control-service.c */
+    struct ServiceView *view;  /* scratch of control-service.c */
+    struct CountsView *counts; /* and of control-counts.c */
 };
 
 /* ── access.c ── */
@@ -66,6 +68,11 @@ int control_manager_register(Control *c);
 /* On a private connection. */
 int control_admin_register(Control *c);
 int control_service_register(Control *c);
+int control_counts_register(Control *c);
+/* Whose object it is: returns 1 and the service, 0 when there is none, or -errno. */
+int control_service_find(const Control *c, const char *path, Service **ret);
+/* BUS_MANAGER_INTERFACE's Sample. */
+int control_method_sample(sd_bus_message *m, void *userdata, sd_bus_error *error);
 /* The object of a service, fresh memory that the caller frees; NULL: out of memory. */
 char *control_service_path(const Service *s);
 /* Tells the connection of the properties that go with a state. */

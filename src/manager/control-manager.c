@@ -149,6 +149,12 @@ static int get_gateways(sd_bus *bus, const char *path, const char *interface, co
     return sd_bus_message_append(reply, "u", (uint32_t) m->activity.n_tables);
 }
 
+static int get_bounds(sd_bus *bus, const char *path, const char *interface, const char *property,
+        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    return sd_bus_message_append_array(reply, 't', duration_bounds, sizeof duration_bounds);
+}
+
 /* Who may is decided by access_require(), not by sd-bus. */
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
@@ -156,8 +162,12 @@ static const sd_bus_vtable manager_vtable[] = {
         /* how many of its mistakes the configuration in use has been told, see Check */
         SD_BUS_PROPERTY("NConfigProblems", "u", get_problems, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("NGateways", "u", get_gateways, 0, 0),
+        SD_BUS_PROPERTY("DurationBounds", "at", get_bounds, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_METHOD_WITH_ARGS("ListServices", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssto)", services),
                 method_list_services, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Sample", SD_BUS_NO_ARGS,
+                SD_BUS_RESULT("t", realtime, "t", monotonic, "a(ssttttttttttttttatatt)", services),
+                control_method_sample, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetService", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", service),
                 method_get_service, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(

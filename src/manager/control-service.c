@@ -169,21 +169,29 @@ char *control_service_path(const Service *s)
     return sd_bus_path_encode(BUS_SERVICES_PATH, service_name(s), &path) < 0 ? NULL : path;
 }
 
-static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
-        sd_bus_error *error)
+int control_service_find(const Control *c, const char *path, Service **ret)
 {
     _cleanup_free_ char *name = NULL;
-    Control *c = userdata;
 
     int r = sd_bus_path_decode(path, BUS_SERVICES_PATH, &name);
     if (r <= 0)
         return r;
-    Service *s = manager_find(c->manager, name);
-    if (!s)
-        return 0;
-    fill(c->view, c->manager, s);
-    *ret_found = c->view;
-    return 1;
+    *ret = manager_find(c->manager, name);
+    return *ret ? 1 : 0;
+}
+
+static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
+        sd_bus_error *error)
+{
+    Control *c = userdata;
+    Service *s;
+
+    int r = control_service_find(c, path, &s);
+    if (r > 0) {
+        fill(c->view, c->manager, s);
+        *ret_found = c->view;
+    }
+    return r;
 }
 
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)

@@ -36,7 +36,7 @@ int control_new(Manager *m, sd_bus *bus, const struct ucred *peer, Control **ret
         c->next->prev = c;
     m->controls = c;
     if ((r = control_manager_register(c)) < 0 || (peer && (r = control_admin_register(c)) < 0) ||
-            (r = control_service_register(c)) < 0 ||
+            (r = control_service_register(c)) < 0 || (r = control_counts_register(c)) < 0 ||
             (r = sd_bus_add_object_manager(bus, &c->objects, BUS_PATH)) < 0)
         return r;
     *ret = TAKE_PTR(c);
@@ -52,6 +52,7 @@ Control *control_free(Control *c)
     access_forget(c);
     sd_bus_slot_unref(c->objects);
     sd_bus_slot_unref(c->enumerator);
+    sd_bus_slot_unref(c->counted);
     sd_bus_slot_unref(c->services);
     sd_bus_slot_unref(c->admin_methods);
     sd_bus_slot_unref(c->manager_methods);
@@ -62,6 +63,7 @@ Control *control_free(Control *c)
     if (c->next)
         c->next->prev = c->prev;
     free(c->view);
+    free(c->counts);
     return mfree(c);
 }
 

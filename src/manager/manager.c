@@ -264,6 +264,9 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
     r = children_new(event, &m->children);
     if (r < 0)
         return log_error_errno(r, "Cannot look after child processes: %m");
+    m->sessions = session_table_new();
+    if (!m->sessions)
+        return log_oom();
     m->commands = command_runner_for_children(event, m->children);
     r = reach_service_manager(m, options->service_manager);
     if (r < 0)
@@ -284,6 +287,7 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
                             .children = m->children,
                             .commands = m->systemd ? &m->systemd_commands.runner : &m->commands,
                             .environments = &m->runtime.environments,
+                            .sessions = m->sessions,
                             .self = options->self,
                             .systemd = m->systemd,
                             .state_dir_fd = m->runtime.state_dir_fd,
@@ -337,6 +341,7 @@ Manager *manager_free(Manager *m)
     systemd_free(m->systemd);
     bus_link_free(m->bus);
     children_free(m->children);
+    session_table_free(m->sessions);
     runtime_close(&m->runtime);
     sd_event_unref(m->event);
     return mfree(m);

@@ -48,6 +48,7 @@ typedef struct Manager {
     sd_event *event;
     Runtime runtime;
     Children *children;
+    SessionTable *sessions;
     CommandRunner commands; /* as our children */
     BusLink *bus;           /* NULL: there is no service manager */
     Systemd *systemd;

@@ -87,6 +87,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
         service_set_state(s, SERVICE_ONLINE, "a request came at the last moment");
         return 0;
     }
+    s->history.idle_stops++;
     service_begin_stop(s, reason);
     return 0;
 }

@@ -58,7 +58,10 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
     if (from == SERVICE_ONLINE || from == SERVICE_STOPPING)
         idle_disarm(s);
     if (from == SERVICE_ONLINE)
-        s->uptime += now - s->since;
+        s->history.online += now - s->since;
+    if (from == SERVICE_OFFLINE && s->asleep_since > 0)
+        s->history.asleep += now - s->asleep_since;
+    s->asleep_since = to == SERVICE_OFFLINE ? now : 0;
     if (from == SERVICE_FAILED)
         event_disarm(s->backoff_timer);
     if (to == SERVICE_ONLINE && from != SERVICE_STOPPING && ++s->epoch == 0)
@@ -76,6 +79,18 @@ void service_set_state(Service *s, ServiceState to, const char *reason)
     s->host->state_changed(s, from, to, reason, s->host->userdata);
     if (to == SERVICE_ONLINE)
         idle_arm(s);
+}
+
+void service_note_start(Service *s, StartResult result)
+{
+    ServiceHistory *h = &s->history;
+
+    h->starts[result]++;
+    if (result == START_READY) {
+        s->last_start = now_monotonic() - s->start_began;
+        h->start_durations[histogram_bucket(start_bounds, START_BUCKETS - 1, s->last_start)]++;
+        h->start_duration_sum += s->last_start;
+    }
 }
 
 unsigned service_retry_after(const Service *s)
@@ -102,8 +117,8 @@ static int on_backoff_over(sd_event_source *source, uint64_t usec, void *userdat
 }
 
 /* Remembers why, and from when on another start may be tried. */
-static void note_failure(Service *s, const char *format, ...) _printf_(2, 3);
-static void note_failure(Service *s, const char *format, ...)
+static void note_failure(Service *s, StartResult result, const char *format, ...) _printf_(3, 4);
+static void note_failure(Service *s, StartResult result, const char *format, ...)
 {
     va_list ap;
     char *text = NULL;
@@ -112,6 +127,7 @@ static void note_failure(Service *s, const char *format, ...)
     if (vasprintf(&text, format, ap) < 0)
         text = NULL;
     va_end(ap);
+    service_note_start(s, result);
     free(s->failure);
     s->failure = text;
     usec_t pause = BACKOFF_MIN << MIN(s->n_failures, 10U);
@@ -167,8 +183,8 @@ static int on_start_timeout(sd_event_source *source, uint64_t usec, void *userda
         service_begin_stop(s, reason);
         return 0;
     }
-    note_failure(
-            s, "%s did not become ready within %s: %s", service_name(s), span, probe_last_error(s->probe));
+    note_failure(s, START_TIMEOUT, "%s did not become ready within %s: %s", service_name(s), span,
+            probe_last_error(s->probe));
     fail_and_stop(s);
     return 0;
 }
@@ -187,7 +203,7 @@ static void await_ready(Service *s, bool probe, ProbeMode mode)
     if (r >= 0 && probe)
         r = probe_start(s->probe, mode);
     if (r < 0) {
-        note_failure(s, "%s could not be started: %s", service_name(s), strerror(-r));
+        note_failure(s, START_FAILED, "%s could not be started: %s", service_name(s), strerror(-r));
         fail_and_stop(s);
     }
 }
@@ -204,7 +220,7 @@ static void launch(Service *s)
     s->start_began = now_monotonic();
     int r = backend_start(s->backend, &why);
     if (r < 0) {
-        note_failure(s, "%s could not be started: %s", service_name(s), why ?: strerror(-r));
+        note_failure(s, START_FAILED, "%s could not be started: %s", service_name(s), why ?: strerror(-r));
         enter_failed(s);
         return;
     }
@@ -296,10 +312,8 @@ void service_on_probe_done(Probe *p, int r, const char *why, void *userdata)
         return;
     }
     bool started = !s->verifying;
-    if (started) {
-        s->n_starts++;
-        s->last_start = now_monotonic() - s->start_began;
-    }
+    if (started)
+        service_note_start(s, START_READY);
     backend_set_ready(s->backend);
     service_set_state(s, SERVICE_ONLINE, started ? "ready" : "ready again");
     if (started)
@@ -331,7 +345,7 @@ static void on_launched(Backend *b, bool ready, void *userdata)
     }
     int r = probe_start(s->probe, PROBE_UNTIL_READY);
     if (r < 0) {
-        note_failure(s, "%s could not be started: %s", service_name(s), strerror(-r));
+        note_failure(s, START_FAILED, "%s could not be started: %s", service_name(s), strerror(-r));
         fail_and_stop(s);
     }
 }
@@ -353,7 +367,7 @@ static void on_start_failed(Backend *b, const char *why, void *userdata)
 
     if (s->state != SERVICE_STARTING)
         return;
-    note_failure(s, "%s could not be started: %s", service_name(s), why);
+    note_failure(s, START_FAILED, "%s could not be started: %s", service_name(s), why);
     enter_failed(s);
 }
 

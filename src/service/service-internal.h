@@ -34,10 +34,9 @@ struct Service {
     Turn turn; /* STARTING: awaited, nothing of it runs; or taken, for as long as that takes */
     usec_t asked_for_turn, start_began;
 
-    /* since the manager began */
-    uint64_t n_starts; /* that came to be ready */
-    usec_t uptime;     /* ONLINE, the state that it is in now left out */
-    usec_t last_start; /* how long the last of n_starts took */
+    ServiceHistory history; /* of times in a state, the state that it is in now left out */
+    usec_t last_start;      /* how long the last that came to be ready took */
+    usec_t asleep_since;    /* OFFLINE, and known to be; else 0 */
 
     unsigned n_failures; /* in a row, for the back-off */
 
@@ -74,6 +73,9 @@ unsigned service_retry_after(const Service *s);
 int service_limit_recovery(Service *s);
 extern const BackendEvents service_backend_events;
 void service_on_probe_done(Probe *p, int r, const char *why, void *userdata);
+
+/* Notes that a start has ended. */
+void service_note_start(Service *s, StartResult result);
 
 /* change.c */
 

@@ -54,6 +54,8 @@ void service_end_recovery(Service *s)
     if (!s->recovering)
         return;
     s->recovering = false;
+    if (s->state == SERVICE_OFFLINE && s->backend)
+        s->asleep_since = now_monotonic();
     if (s->host->recovered)
         s->host->recovered(s, s->host->userdata);
 }
@@ -146,6 +148,8 @@ static bool begin_stop(Service *s, const char *reason)
         forget_failure(s, reason);
     if (s->state == SERVICE_OFFLINE && !s->recovering)
         return false;
+    if (s->state == SERVICE_STARTING && !s->verifying)
+        service_note_start(s, START_STOPPED);
     service_end_recovery(s);
     s->failure = mfree(s->failure);
     if (service_is_queued(s)) /* nothing of it runs */
@@ -192,13 +196,32 @@ void service_status(Service *s, ServiceStatus *ret)
                                                                                   : s->unsupported ?: "",
             .retry_at = s->state == SERVICE_FAILED ? s->backoff_until : 0,
             .idle_deadline = idle_deadline(s),
-            .n_starts = s->n_starts,
-            .uptime = s->uptime + (s->state == SERVICE_ONLINE ? now_monotonic() - s->since : 0),
+            .n_starts = s->history.starts[START_READY],
+            .uptime = s->history.online + (s->state == SERVICE_ONLINE ? now_monotonic() - s->since : 0),
             .last_start = s->last_start,
             .backend = s->backend ? backend_name(s->backend) : "",
             .unit = s->backend ? backend_unit(s->backend) ?: "" : "",
             .main_pid = s->backend ? backend_main_pid(s->backend) : 0,
     };
+}
+
+void service_history(const Service *s, ServiceHistory *ret)
+{
+    usec_t now = now_monotonic();
+
+    *ret = s->history;
+    if (s->state == SERVICE_ONLINE)
+        ret->online += now - s->since;
+    else if (s->asleep_since > 0)
+        ret->asleep += now - s->asleep_since;
+}
+
+void service_usage(const Service *s, ResourceUsage *ret)
+{
+    if (s->backend)
+        backend_usage(s->backend, ret);
+    else
+        *ret = RESOURCE_USAGE_UNKNOWN;
 }
 
 bool service_ends_with_us(const Service *s)

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "backend/backend.h"
+#include "ipc/counters.h"
 #include "ipc/state.h"
 #include "probe/probe.h"
 #include "service/turns.h"
@@ -133,6 +134,19 @@ typedef struct ServiceStatus {
     pid_t main_pid;   /* 0: none is known */
 } ServiceStatus;
 void service_status(Service *s, ServiceStatus *ret);
+
+/* What became of it since the manager began. Spans are µs. */
+typedef struct ServiceHistory {
+    uint64_t starts[_START_RESULT_MAX];
+    uint64_t start_durations[START_BUCKETS]; /* of those that came to be ready, by start_bounds */
+    usec_t start_duration_sum;
+    uint64_t idle_stops;
+    usec_t online;
+    usec_t asleep; /* offline, and known to be */
+} ServiceHistory;
+void service_history(const Service *s, ServiceHistory *ret);
+/* See backend_usage(). */
+void service_usage(const Service *s, ResourceUsage *ret);
 
 /* A gateway tells that nothing is in flight with it any more, or its counts are gone because it died. */
 void service_activity_changed(Service *s);

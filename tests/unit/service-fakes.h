@@ -102,6 +102,11 @@ pid_t backend_main_pid(const Backend *b)
     return b->has_process ? 4711 : 0;
 }
 
+void backend_usage(Backend *b, ResourceUsage *ret)
+{
+    *ret = RESOURCE_USAGE_UNKNOWN;
+}
+
 usec_t backend_launched_at(const Backend *b)
 {
     return 0;
