@@ -52,6 +52,7 @@ typedef struct CtlOptions {
     bool json;
     bool no_legend;
     bool follow;
+    bool openmetrics;
     bool no_pager;
     bool batch, once;                 /* top */
     int lines;                        /* of the journal, or tables of top; < 0: not said */
@@ -79,6 +80,9 @@ void terminal_look(void);
 
 /* As systemd reads them: 1, 0, or -EINVAL; NULL is none. */
 int ctl_parse_boolean(const char *s);
+#define BYTES_STRING_MAX 24
+/* "12.3M", as systemctl(1) says it; "-" for UINT64_MAX. */
+const char *bytes_format(char buf[static BYTES_STRING_MAX], uint64_t n);
 
 /* ── the manager ── */
 
@@ -107,3 +111,4 @@ int ctl_reload(const CtlOptions *options, char **none);
 int ctl_top(const CtlOptions *options, char **patterns);
 int ctl_new(const CtlOptions *options, char **words); /* the name, and what follows */
 int ctl_logs(const CtlOptions *options, char **names);
+int ctl_metrics(const CtlOptions *options, char **args);

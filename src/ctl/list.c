@@ -38,7 +38,7 @@ static char *join_routes(const ServiceInfo *s)
 
 static int add_row(Table *t, const ServiceInfo *s, usec_t now)
 {
-    char since[TIMESPAN_STRING_MAX], idle[TIMESPAN_STRING_MAX], active[24];
+    char since[TIMESPAN_STRING_MAX], idle[TIMESPAN_STRING_MAX], active[24], memory[BYTES_STRING_MAX];
     _cleanup_free_ char *routes = join_routes(s);
     bool busy = s->active > 0;
 
@@ -54,6 +54,7 @@ static int add_row(Table *t, const ServiceInfo *s, usec_t now)
             {distance(since, s->since, now), COLOUR_NONE},
             {busy ? active : "-", COLOUR_NONE},
             {idle_in(idle, s, now), COLOUR_NONE},
+            {bytes_format(memory, s->memory), COLOUR_NONE},
             {streq(s->kind, "unit") ? s->unit
                     : *s->backend   ? s->backend
                                     : "-",
@@ -96,7 +97,7 @@ static int print_json(const Services *all, char **patterns)
 int ctl_list(const CtlOptions *options, char **patterns)
 {
     static const char *const header[] = {
-            "SERVICE", "STATE", "SINCE", "ACTIVE", "IDLE IN", "BACKEND", "ROUTES", NULL};
+            "SERVICE", "STATE", "SINCE", "ACTIVE", "IDLE IN", "MEMORY", "BACKEND", "ROUTES", NULL};
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
     _cleanup_(services_done) Services all = {};
     _cleanup_(table_freep) Table *t = table_new(header);

@@ -29,6 +29,7 @@ static const Verb verbs[] = {
         {"check", 0, -1, ctl_check},
         {"reload", 0, 0, ctl_reload},
         {"new", 1, -1, ctl_new},
+        {"metrics", 0, 0, ctl_metrics},
 };
 
 static CtlOptions arg_options = {.lines = -1};
@@ -51,7 +52,8 @@ static int help(void)
            "  cat SERVICE...        Show a service's configuration with all defaults\n"
            "  check [FILE...]       Look for mistakes in the configuration, or in files\n"
            "  reload                Use the configuration as it is now, and say what is wrong with it\n"
-           "  new NAME [ARG...]     Write the file of a new service\n\n"
+           "  new NAME [ARG...]     Write the file of a new service\n"
+           "  metrics               Print what Prometheus is told\n\n"
            "Options:\n"
            "  -h --help             Show this help\n"
            "     --version          Show the version\n"
@@ -61,6 +63,7 @@ static int help(void)
            "     --config=FILE      check, cat: read global settings from FILE\n"
            "     --json             Print JSON\n"
            "     --no-legend        Print neither header nor footer\n"
+           "     --openmetrics      metrics: in the format of OpenMetrics 1.0\n"
            "     --no-pager         Print to the terminal, without a pager\n"
            "  -f --follow           logs: go on with what comes\n"
            "  -n --lines=LINES      logs, status: so many lines of the journal\n"
@@ -114,6 +117,7 @@ enum {
     ARG_CONFIG,
     ARG_JSON,
     ARG_NO_LEGEND,
+    ARG_OPENMETRICS,
     ARG_NO_PAGER,
     ARG_ONCE,
     ARG_NEW = 0x200, /* NewOption is added */
@@ -128,6 +132,7 @@ static const struct option long_options[] = {
         {"config", required_argument, NULL, ARG_CONFIG},
         {"json", no_argument, NULL, ARG_JSON},
         {"no-legend", no_argument, NULL, ARG_NO_LEGEND},
+        {"openmetrics", no_argument, NULL, ARG_OPENMETRICS},
         {"no-pager", no_argument, NULL, ARG_NO_PAGER},
         {"follow", no_argument, NULL, 'f'},
         {"batch", no_argument, NULL, 'b'},
@@ -184,6 +189,9 @@ static int parse_argv(int argc, char **argv)
             break;
         case ARG_NO_LEGEND:
             arg_options.no_legend = true;
+            break;
+        case ARG_OPENMETRICS:
+            arg_options.openmetrics = true;
             break;
         case ARG_NO_PAGER:
             arg_options.no_pager = true;

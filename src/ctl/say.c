@@ -113,3 +113,23 @@ Colour colour_of_state(const char *state)
            : streq(state, "offline") ? COLOUR_GREY
                                      : COLOUR_YELLOW;
 }
+
+const char *bytes_format(char buf[static BYTES_STRING_MAX], uint64_t n)
+{
+    static const char units[] = "KMGTPE";
+    uint64_t whole = n, rest = 0;
+    int unit = -1;
+
+    if (n == UINT64_MAX)
+        return "-";
+    for (; whole >= 1024; unit++) {
+        rest = whole % 1024;
+        whole /= 1024;
+    }
+    if (unit < 0)
+        snprintf(buf, BYTES_STRING_MAX, "%uB", (unsigned) whole);
+    else
+        snprintf(buf, BYTES_STRING_MAX, "%u.%u%c", (unsigned) whole, (unsigned) (rest * 10 / 1024),
+                units[unit]);
+    return buf;
+}

@@ -14,7 +14,7 @@ typedef enum FieldKind {
     FIELD_TEXT,   /* s */
     FIELD_COUNT,  /* t */
     FIELD_MOMENT, /* t, of which 0 and UINT64_MAX are none */
-    FIELD_SPAN,   /* t, of which UINT64_MAX is none */
+    FIELD_SPAN,   /* t, of which UINT64_MAX is none: spans, and what is measured */
     FIELD_PID,    /* u, of which 0 is none */
 } FieldKind;
 
@@ -37,12 +37,18 @@ static const Field fields[] = {
         FIELD("RetryAt", "retryAt", FIELD_MOMENT, retry_at),
         FIELD("LastWakeReason", "lastWakeReason", FIELD_TEXT, last_wake_reason),
         FIELD("ActiveExchanges", "activeExchanges", FIELD_COUNT, active),
+        FIELD("Waiting", "waiting", FIELD_COUNT, waiting),
         FIELD("Requests", "requests", FIELD_COUNT, requests),
+        FIELD("BytesReceived", "bytesReceived", FIELD_COUNT, received),
+        FIELD("BytesSent", "bytesSent", FIELD_COUNT, sent),
+        FIELD("MemoryCurrent", "memoryCurrent", FIELD_SPAN, memory),
+        FIELD("CPUUsageNSec", "cpuUsageNSec", FIELD_SPAN, cpu),
         FIELD("LastActivity", "lastActivity", FIELD_MOMENT, last_activity),
         FIELD("IdleDeadline", "idleDeadline", FIELD_MOMENT, idle_deadline),
         FIELD("StartCount", "startCount", FIELD_COUNT, n_starts),
         FIELD("LastStartDuration", "lastStartDuration", FIELD_SPAN, last_start),
         FIELD("TotalUptime", "totalUptime", FIELD_SPAN, uptime),
+        FIELD("TotalSleep", "totalSleep", FIELD_SPAN, asleep),
         FIELD("MainPID", "mainPID", FIELD_PID, main_pid),
         FIELD("Kind", "kind", FIELD_TEXT, kind),
         FIELD("Backend", "backend", FIELD_TEXT, backend),
@@ -187,7 +193,7 @@ static int read_object(sd_bus_message *m, Services *all)
             if (!grown)
                 return -ENOMEM;
             all->items = grown;
-            all->items[all->n] = (ServiceInfo){};
+            all->items[all->n] = (ServiceInfo){.memory = UINT64_MAX, .cpu = UINT64_MAX};
             r = read_properties(m, &all->items[all->n++]);
         } else
             r = sd_bus_message_skip(m, "a{sv}");

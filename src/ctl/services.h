@@ -19,7 +19,10 @@ typedef struct ServiceInfo {
     /* CLOCK_REALTIME µs; 0 = never, UINT64_MAX = not by what is known */
     uint64_t since, retry_at, last_activity, idle_deadline;
     uint64_t idle_timeout, start_timeout, stop_timeout, uptime, last_start; /* µs */
-    uint64_t active, requests, n_starts;
+    uint64_t active, waiting, requests, n_starts;
+    uint64_t received, sent; /* bytes */
+    uint64_t memory, cpu;    /* bytes, ns; UINT64_MAX = not known */
+    uint64_t asleep;         /* µs */
     uint32_t main_pid;
     Route *routes;
     size_t n_routes;
@@ -45,10 +48,3 @@ void services_say_unknown(const Services *s, const char *name);
 json_object *service_to_json(const ServiceInfo *s);
 /* Prints it and takes it. */
 int ctl_print_json(json_object *o);
-
-static inline usec_t now_realtime(void)
-{
-    struct timespec ts;
-    (void) clock_gettime(CLOCK_REALTIME, &ts);
-    return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
-}

@@ -74,6 +74,8 @@ static void print_idle(const char *key, const ServiceInfo *s, usec_t now)
 
 static void print_how(const ServiceInfo *s)
 {
+    char memory[BYTES_STRING_MAX], cpu[TIMESPAN_STRING_MAX];
+
     if (is_proxied_only(s))
         row("Run", "by somebody else (proxyOnly)");
     else if (streq(s->kind, "unit"))
@@ -82,13 +84,19 @@ static void print_how(const ServiceInfo *s)
         row("Run", "%s, %s%s", s->kind, *s->unit ? "as unit " : "", *s->unit ? s->unit : s->backend);
     if (s->main_pid > 0)
         row("Main PID", "%u", s->main_pid);
+    if (s->memory != UINT64_MAX)
+        row("Memory", "%s", bytes_format(memory, s->memory));
+    if (s->cpu != UINT64_MAX)
+        row("CPU", "%s", span(cpu, s->cpu / 1000));
 }
 
 static void print_counts(const ServiceInfo *s, usec_t now)
 {
     char last[MOMENT_MAX], a[TIMESPAN_STRING_MAX], b[TIMESPAN_STRING_MAX];
+    char received[BYTES_STRING_MAX], sent[BYTES_STRING_MAX];
 
     row("Requests", "%" PRIu64 " open, %" PRIu64 " in all", s->active, s->requests);
+    row("Bytes", "%s received, %s sent", bytes_format(received, s->received), bytes_format(sent, s->sent));
     if (s->last_activity > 0)
         row("", "last one ended %s", moment(last, s->last_activity, now));
     if (is_proxied_only(s))
@@ -97,7 +105,7 @@ static void print_counts(const ServiceInfo *s, usec_t now)
         row("Starts", "%" PRIu64 ", the last one took %s", s->n_starts, span(a, s->last_start));
     else
         row("Starts", "none");
-    row("Online", "%s in all", span(b, s->uptime));
+    row("Online", "%s in all, asleep %s", span(b, s->uptime), span(a, s->asleep));
 }
 
 static void print_status(const ServiceInfo *s, usec_t now)

@@ -75,6 +75,8 @@
  *   starts that went well and badly; requests that had to wait for a start; spans online and asleep; requests
  *   by RequestClass; their durations by bucket (property DurationBounds), and the sum of them. Counters are
  * of the time since the manager began.
+ * - Metrics(s format) → (h text): what Prometheus scrapes, as a sealed memfd: to be read from 0 on, pread(2).
+ *   `format`: BUS_METRICS_PROMETHEUS or BUS_METRICS_OPENMETRICS.
  * - GetService(s name) → (o object)
  * - Start(s name) *, Restart(s name) *: answered when it is online, or with BUS_ERROR_START_FAILED and a
  *   sentence that says why it is not. Do not wait for a back-off; a restart keeps the requests that wait.
@@ -116,6 +118,9 @@
 
 #define BUS_ERROR_NO_ADMIN "org.dynapm1.Error.NoAdmin"
 #define BUS_ERROR_WRONG_STATE "org.dynapm1.Error.WrongState"
+
+#define BUS_METRICS_PROMETHEUS "prometheus"
+#define BUS_METRICS_OPENMETRICS "openmetrics"
 
 #define BUS_ERROR_NO_SUCH_SERVICE "org.dynapm1.Error.NoSuchService"
 #define BUS_ERROR_START_FAILED "org.dynapm1.Error.StartFailed"

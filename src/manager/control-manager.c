@@ -5,6 +5,8 @@
 #include "build-config.h"
 #include "ipc/bus.h"
 #include "manager/control-internal.h"
+#include "manager/metrics.h"
+#include "util/fd.h"
 
 /* ── looking ── */
 
@@ -51,6 +53,20 @@ static int method_get_service(sd_bus_message *m, void *userdata, sd_bus_error *e
         return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_SERVICE, "there is no service \"%s\"", name);
     _cleanup_free_ char *path = control_service_path(s);
     return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
+}
+
+static int method_metrics(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    const char *name;
+
+    int r = sd_bus_message_read(m, "s", &name);
+    if (r < 0)
+        return r;
+    if (!streq(name, BUS_METRICS_PROMETHEUS) && !streq(name, BUS_METRICS_OPENMETRICS))
+        return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "there is no format \"%s\"", name);
+    _cleanup_close_ int fd = metrics_render(((Control *) userdata)->manager,
+            streq(name, BUS_METRICS_OPENMETRICS) ? METRICS_OPENMETRICS : METRICS_PROMETHEUS);
+    return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
 }
 
 static int method_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -168,6 +184,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Sample", SD_BUS_NO_ARGS,
                 SD_BUS_RESULT("t", realtime, "t", monotonic, "a(ssttttttttttttttatatt)", services),
                 control_method_sample, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Metrics", SD_BUS_ARGS("s", format), SD_BUS_RESULT("h", text), method_metrics,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetService", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", service),
                 method_get_service, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(

@@ -13,12 +13,9 @@
 
 usec_t control_realtime(usec_t monotonic)
 {
-    struct timespec ts;
-
     if (monotonic == 0 || monotonic == USEC_INFINITY)
         return monotonic;
-    (void) clock_gettime(CLOCK_REALTIME, &ts);
-    usec_t real = (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000, now = now_monotonic();
+    usec_t real = now_realtime(), now = now_monotonic();
     return monotonic > now ? usec_add(real, monotonic - now) : usec_sub(real, now - monotonic);
 }
 

@@ -252,6 +252,7 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
     }
     *m = (Manager){
             .event = sd_event_ref(event),
+            .began = now_realtime(),
             .runtime = RUNTIME_NULL,
             .status_fd = -EBADF,
             .gateway_uid = options->gateway_uid,

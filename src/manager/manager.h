@@ -46,6 +46,7 @@ typedef struct ManagerOptions {
 
 typedef struct Manager {
     sd_event *event;
+    usec_t began; /* CLOCK_REALTIME */
     Runtime runtime;
     Children *children;
     SessionTable *sessions;

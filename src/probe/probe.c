@@ -12,9 +12,10 @@
 #include "util/text.h"
 
 /* The pause grows with the time already waited, so that readiness is seen at most about 3% late: at once when
- * a service starts in a millisecond, without burning a CPU on one that needs a minute. A finer division, 1/64,
- * sees an interpreter that needs 90 ms a millisecond or two earlier, and doubles what asking takes from such a
- * start, an attempt being some 80 µs of CPU: on a machine with one CPU that loses more than it gains. */
+ * a service starts in a millisecond, without burning a CPU on one that needs a minute. A finer division,
+ * 1/64, sees an interpreter that needs 90 ms a millisecond or two earlier, and doubles what asking takes from
+ * such a start, an attempt being some 80 µs of CPU: on a machine with one CPU that loses more than it gains.
+ */
 #define PAUSE_DIVISOR 32
 #define PAUSE_MIN_USEC 250
 #define PAUSE_MAX_DEFAULT_USEC (20 * USEC_PER_MSEC)

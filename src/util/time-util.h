@@ -16,6 +16,14 @@ typedef uint64_t usec_t;
 
 #define TIMESPAN_STRING_MAX 64
 
+/* Now, on CLOCK_REALTIME. */
+static inline usec_t now_realtime(void)
+{
+    struct timespec ts;
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+    return (usec_t) ts.tv_sec * USEC_PER_SEC + (usec_t) ts.tv_nsec / 1000;
+}
+
 /* Now, on CLOCK_MONOTONIC. */
 static inline usec_t now_monotonic(void)
 {

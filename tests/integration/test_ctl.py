@@ -15,7 +15,7 @@ from harness import wait_for
 from harness.gateway import BUILD, SANITIZER_REPORT
 
 PROGRAM = BUILD / "dynapmctl"
-COMMANDS = ["list", "status", "top", "why", "start", "stop", "restart", "logs", "cat", "check", "reload", "new"]
+COMMANDS = ["list", "status", "top", "why", "start", "stop", "restart", "logs", "cat", "check", "reload", "new", "metrics"]
 
 
 def run(*args, env=None, prefix=(), timeout=60):
@@ -52,10 +52,10 @@ def test_list_shows_every_service_in_a_row(blog_and_nas):
     p = ctl(gw)
     header, *rows = p.stdout.splitlines()
     assert p.returncode == 0 and p.stderr == ""
-    assert re.split(r"  +", header) == ["SERVICE", "STATE", "SINCE", "ACTIVE", "IDLE IN", "BACKEND", "ROUTES"]
-    assert re.match(r"bad +offline +\S.* +- +- +direct +bad\.localhost$", rows[0]), p.stdout
-    assert re.match(r"blog +online +\S.* +- +(1h|59min.*) +direct +blog\.localhost$", rows[1]), p.stdout
-    assert re.match(r"nas +online +\S.* +- +- +- +nas\.localhost$", rows[2]), p.stdout
+    assert re.split(r"  +", header) == ["SERVICE", "STATE", "SINCE", "ACTIVE", "IDLE IN", "MEMORY", "BACKEND", "ROUTES"]
+    assert re.match(r"bad +offline +\S.* +- +- +- +direct +bad\.localhost$", rows[0]), p.stdout
+    assert re.match(r"blog +online +\S.* +- +(1h|59min.*) +\d+\.\dM +direct +blog\.localhost$", rows[1]), p.stdout
+    assert re.match(r"nas +online +\S.* +- +- +- +- +nas\.localhost$", rows[2]), p.stdout
     assert rows[3:] == ["", "3 services listed."]
     assert ctl(gw, "list").stdout.splitlines()[0] == header
     assert "\x1b" not in p.stdout

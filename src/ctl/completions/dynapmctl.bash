@@ -4,8 +4,8 @@
 
 _dynapmctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} verb='' word i
-    local commands='list status top why start stop restart logs cat check reload new'
-    local options='--help --version --user --runtime-dir= --config-dir= --config= --json --no-legend --no-pager --follow --lines= --batch --once'
+    local commands='list status top why start stop restart logs cat check reload new metrics'
+    local options='--help --version --user --runtime-dir= --config-dir= --config= --json --openmetrics --no-legend --no-pager --follow --lines= --batch --once'
     local new='--exec= --unit= --docker= --compose= --pm2= --systemd-run= --commands= --stop= --check= --host= --port= --path=
         --base= --target= --health= --idle-timeout= --service-user= --cwd= --force --stdout'
     local -a ask=()
