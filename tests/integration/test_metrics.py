@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: ISC
 """What is counted, seen as Prometheus sees it: a known set of requests has to give known numbers."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from harness import Raw, free_port, wait_for
 from test_ctl import ctl
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "metrics"
 parser = pytest.importorskip("prometheus_client.parser", reason="python3-prometheus-client is not installed")
 openmetrics = pytest.importorskip("prometheus_client.openmetrics.parser")
 
@@ -156,3 +160,30 @@ def test_both_formats_are_what_prometheus_wants(site):
     assert families["dynapm_build"].type == "info"
     created = [s for s in families["dynapm_service_requests"].samples if s.name.endswith("_created")]
     assert created and all(time.time() - 3600 < s.value <= time.time() for s in created)
+
+
+# ── examples/ ──
+
+
+def promtool(*args, cwd=None):
+    return subprocess.run(["promtool", *args], capture_output=True, text=True, timeout=60, cwd=cwd)
+
+
+def test_the_alert_rules_fire_when_they_should(tmp_path):
+    for file in (EXAMPLES / "alerts.yml", Path(__file__).with_name("alerts-test.yml")):
+        (tmp_path / file.name).write_text(file.read_text())
+    p = promtool("check", "rules", "alerts.yml", cwd=tmp_path)
+    assert p.returncode == 0, p.stdout + p.stderr
+    p = promtool("test", "rules", "alerts-test.yml", cwd=tmp_path)
+    assert p.returncode == 0, p.stdout + p.stderr
+
+
+def test_rules_and_dashboard_name_only_metrics_that_there_are(site):
+    gw = site.gateway(site.app())
+    gw.curl("blog")
+    wait_for(lambda: "dynapm_service_memory_bytes{" in read(gw), "its memory")
+    known = {s.name for f in parser.text_string_to_metric_families(read(gw)) for s in f.samples}
+    dashboard = json.loads((EXAMPLES / "grafana-dashboard.json").read_text())
+    exprs = [t["expr"] for p in dashboard["panels"] for t in p["targets"]]
+    used = set(re.findall(r"\bdynapm_\w+", " ".join(exprs) + (EXAMPLES / "alerts.yml").read_text()))
+    assert len(exprs) > 12 and used and used <= known, used - known
