@@ -99,6 +99,41 @@ static void a_start_is_answered_when_it_is_online_and_a_stop_when_it_is_not(void
     site_done(&s);
 }
 
+static void a_sample_has_the_numbers_of_all_services(void **state)
+{
+    const char *name, *state_name;
+    uint64_t n[14], realtime, monotonic, sum;
+    const void *classes, *buckets;
+    size_t n_classes, n_buckets;
+    Site s;
+    Call c;
+
+    site_init(&s, "\"idleTimeout\": \"1h\"");
+    control_do(&s.f, s.me.bus, "Start", "s", "blog");
+    control_call(s.me.bus, &c, "Sample", NULL);
+    expect_reply(&s.f, &c);
+    assert_true(sd_bus_message_read(c.reply, "tt", &realtime, &monotonic) > 0);
+    assert_true(monotonic <= now_monotonic());
+    assert_true(sd_bus_message_enter_container(c.reply, 'a', "(ssttttttttttttttatatt)") > 0);
+    assert_true(sd_bus_message_enter_container(c.reply, 'r', "ssttttttttttttttatatt") > 0);
+    assert_true(sd_bus_message_read(c.reply, "sstttttttttttttt", &name, &state_name, &n[0], &n[1], &n[2],
+                        &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9], &n[10], &n[11], &n[12], &n[13]) > 0);
+    assert_string_equal(name, "blog");
+    assert_string_equal(state_name, "online");
+    assert_true(n[0] <= realtime);                       /* since */
+    assert_in_range(n[7], 4096, UINT64_C(1) << 40);      /* memory */
+    assert_int_equal(n[9], 1);                           /* starts */
+    assert_true(n[12] > 0 && n[12] < 60 * USEC_PER_SEC); /* online */
+    assert_true(sd_bus_message_read_array(c.reply, 't', &classes, &n_classes) > 0);
+    assert_int_equal(n_classes, _REQUEST_CLASS_MAX * sizeof(uint64_t));
+    assert_true(sd_bus_message_read_array(c.reply, 't', &buckets, &n_buckets) > 0);
+    assert_int_equal(n_buckets, DURATION_BUCKETS * sizeof(uint64_t));
+    assert_true(sd_bus_message_read(c.reply, "t", &sum) > 0);
+    assert_int_equal(sum, 0);
+    call_done(&c);
+    site_done(&s);
+}
+
 static void a_start_that_fails_says_why_and_does_not_wait_for_the_back_off(void **state)
 {
     int online;
@@ -334,6 +369,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(services_are_listed_and_found),
+            cmocka_unit_test(a_sample_has_the_numbers_of_all_services),
             cmocka_unit_test(a_start_is_answered_when_it_is_online_and_a_stop_when_it_is_not),
             cmocka_unit_test(a_start_that_fails_says_why_and_does_not_wait_for_the_back_off),
             cmocka_unit_test(what_cannot_be_handled_is_refused),
