@@ -422,6 +422,99 @@ static void a_resting_ticket_keeps_nothing_awake(void **state)
     assert_int_equal(active(f), 0);
 }
 
+/* Other routes of the same manager; NULL: with no service but that of slot 5. */
+static void change_routes(Fixture *f, const char *name)
+{
+    RouteBuilder *b = route_builder_new();
+    RouteImage *routes;
+
+    assert_int_equal(route_builder_add_service(b, "new", 5, false), 0);
+    if (name)
+        assert_int_equal(route_builder_add_service(b, name, 3, false), 1);
+    _cleanup_close_ int fd = route_builder_finish(b);
+    route_builder_free(b);
+    assert_int_equal(route_image_map(fd, &routes), 0);
+    assert_int_equal(gates_update(f->gates, routes), 0);
+    route_image_unref(f->routes);
+    f->routes = routes;
+    gates_updated(f->gates);
+}
+
+static void other_routes_change_nothing_for_who_waits_or_is_open(void **state)
+{
+    Fixture *f = *state;
+    Request open = {}, waiting = {};
+
+    ticket_open(&open.ticket, gates_get(f->gates, 0), on_proceed);
+    open_and_park(f, &waiting);
+    RUN_UNTIL(f, f->pending);
+    change_routes(f, "blog");
+    assert_int_equal(n_proceeded, 0);
+    assert_int_equal(active(f), 2);
+    assert_ptr_equal(gates_get(f->gates, 1), waiting.ticket.gate); /* it has moved */
+    answer(f, true, "");
+    RUN_UNTIL(f, n_proceeded == 1);
+    assert_true(waiting.online);
+    assert_int_equal(f->n_wakes, 1); /* the same one */
+    ticket_close(&waiting.ticket);
+    ticket_close(&open.ticket);
+    assert_int_equal(active(f), 0);
+}
+
+static void a_service_without_routes_is_counted_until_its_last_ticket(void **state)
+{
+    Fixture *f = *state;
+    Request open = {}, resting = {};
+
+    ticket_open(&open.ticket, gates_get(f->gates, 0), on_proceed);
+    ticket_open(&resting.ticket, gates_get(f->gates, 0), on_proceed);
+    ticket_rest(&resting.ticket);
+    change_routes(f, NULL);
+    assert_int_equal(active(f), 1);
+    ticket_stir(&resting.ticket);
+    assert_int_equal(active(f), 2);
+    ticket_close(&resting.ticket);
+    atomic_store(&f->status->slots[3].watch, 1); /* the manager waits for its end */
+    ticket_close(&open.ticket);
+    assert_int_equal(active(f), 0);
+    RUN_UNTIL(f, f->n_idle == 1);
+}
+
+static void one_that_comes_back_is_the_same_one(void **state)
+{
+    Fixture *f = *state;
+    Request open = {}, again = {};
+
+    ticket_open(&open.ticket, gates_get(f->gates, 0), on_proceed);
+    change_routes(f, NULL);
+    change_routes(f, "blog");
+    assert_ptr_equal(gates_get(f->gates, 1), open.ticket.gate);
+    ticket_open(&again.ticket, gates_get(f->gates, 1), on_proceed);
+    assert_int_equal(active(f), 2);
+    ticket_close(&open.ticket);
+    ticket_close(&again.ticket);
+    assert_int_equal(active(f), 0);
+}
+
+static void who_waits_for_one_that_is_gone_finds_out_in_order(void **state)
+{
+    Fixture *f = *state;
+    Request r[3] = {};
+
+    for (size_t i = 0; i < 3; i++)
+        open_and_park(f, &r[i]);
+    RUN_UNTIL(f, f->pending);
+    change_routes(f, NULL);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(r[i].order, i + 1);
+        assert_true(r[i].online);
+        ticket_close(&r[i].ticket);
+    }
+    assert_int_equal(gates_n_parked(f->gates), 0);
+    assert_int_equal(active(f), 0);
+    answer(f, true, ""); /* to nobody */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +532,13 @@ int main(void)
                     who_waits_is_not_in_flight_and_the_manager_hears_when_nobody_else_is_left, set_up,
                     tear_down),
             cmocka_unit_test_setup_teardown(a_resting_ticket_keeps_nothing_awake, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    other_routes_change_nothing_for_who_waits_or_is_open, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    a_service_without_routes_is_counted_until_its_last_ticket, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(one_that_comes_back_is_the_same_one, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    who_waits_for_one_that_is_gone_finds_out_in_order, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,6 +157,61 @@ static void one_that_its_peer_closed_is_not(void **state)
     close(server);
 }
 
+/* Routes to targets in this order. */
+static RouteImage *routes_to(const SocketAddress *first, const SocketAddress *second)
+{
+    RouteBuilder *b = route_builder_new();
+    RouteImage *routes;
+
+    assert_true(route_builder_add_target(b, first, 1) >= 0);
+    assert_true(route_builder_add_target(b, second, 1) >= 0);
+    _cleanup_close_ int fd = route_builder_finish(b);
+    route_builder_free(b);
+    assert_int_equal(route_image_map(fd, &routes), 0);
+    return routes;
+}
+
+static void connections_outlive_the_routes_if_their_target_does(void **state)
+{
+    Fixture *f = *state;
+    Owner a = {};
+    Upstream *idle = NULL, *busy = NULL, *u = NULL;
+    char c;
+
+    assert_int_equal(upstream_acquire(f->set, 0, false, &ops, &a, &idle), 0);
+    turn_until(f, &a.n_ready);
+    assert_int_equal(upstream_acquire(f->set, 0, false, &ops, &a, &busy), 0);
+    upstream_release(idle, true);
+    _cleanup_close_ int server = accept_one(f);
+
+    RouteImage *moved = routes_to(&f->nobody, &f->address);
+    assert_int_equal(upstreams_set_routes(f->set, moved), 0);
+    upstream_release(busy, true); /* its pool is the same one */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(upstream_acquire(f->set, 1, false, &ops, &a, &u), 0);
+        assert_true(upstream_is_reused(u));
+        upstream_release(u, i == 0);
+    }
+    assert_int_equal(upstream_acquire(f->set, 1, false, &ops, &a, &idle), 0);
+    upstream_release(idle, false);
+
+    assert_int_equal(upstream_acquire(f->set, 1, true, &ops, &a, &idle), 0);
+    assert_int_equal(upstream_acquire(f->set, 1, true, &ops, &a, &busy), 0);
+    upstream_release(idle, true);
+    RouteImage *gone = routes_to(&f->nobody, &f->nobody);
+    assert_int_equal(upstreams_set_routes(f->set, gone), 0); /* which drops the idle one */
+    upstream_release(busy, true);                            /* and the other when it is done */
+    assert_int_equal(recv(server, &c, 1, 0), 0);
+    for (int i = 0; i < 3; i++) {
+        int end = accept_one(f);
+        assert_int_equal(recv(end, &c, 1, 0), 0);
+        close(end);
+    }
+    route_image_unref(moved);
+    assert_int_equal(upstreams_set_routes(f->set, f->routes), 0);
+    route_image_unref(gone);
+}
+
 static void fresh_means_fresh(void **state)
 {
     Fixture *f = *state;
@@ -207,7 +262,8 @@ static void a_connection_outlives_its_routes(void **state)
 
     assert_int_equal(upstream_acquire(f->set, 0, false, &ops, &a, &u), 0);
     turn_until(f, &a.n_ready);
-    assert_int_equal(upstreams_set_routes(f->set, f->routes), 0);
+    RouteImage *others = routes_to(&f->nobody, &f->nobody);
+    assert_int_equal(upstreams_set_routes(f->set, others), 0);
     assert_int_equal(send(upstream_fd(u), "x", 1, 0), 1);
     assert_null(upstream_release(u, true)); /* closed, its pool is gone */
     int server = accept_one(f);
@@ -215,6 +271,8 @@ static void a_connection_outlives_its_routes(void **state)
     assert_int_equal(recv(server, &c, 1, 0), 1);
     assert_int_equal(recv(server, &c, 1, 0), 0);
     close(server);
+    assert_int_equal(upstreams_set_routes(f->set, f->routes), 0);
+    route_image_unref(others);
 }
 
 int main(void)
@@ -222,6 +280,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(a_kept_connection_is_used_again, set_up, tear_down),
             cmocka_unit_test_setup_teardown(one_that_its_peer_closed_is_not, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    connections_outlive_the_routes_if_their_target_does, set_up, tear_down),
             cmocka_unit_test_setup_teardown(fresh_means_fresh, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_refusal_is_told_one_way_or_the_other, set_up, tear_down),
             cmocka_unit_test_setup_teardown(the_second_address_is_tried, set_up, tear_down),
