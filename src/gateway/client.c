@@ -287,6 +287,8 @@ void client_on_watched(PollSource *s, uint32_t events)
             interim_go_on(c->exchange);
         return;
     }
+    if (c->gone) /* what have_end_read() does is an edge here, too */
+        return;
     c->gone = true;
     if (c->exchange && c->exchange->suspended)
         exchange_abort(c->exchange);

@@ -2,6 +2,7 @@
 """Thousands of clients that are as slow as they can: each is closed when its time is up, however busy it seems, and a
 normal client is served all the while."""
 
+import socket
 import time
 
 import pytest
@@ -55,6 +56,21 @@ def test_thousands_of_slow_clients_are_closed_in_time_and_a_normal_one_is_served
         crowd.stop()
     # What they have asked for ends with them: a service's connection that is kept for the next one is all that may be left.
     wait_for(lambda: fountain.open <= 1, "the exchanges with the service are over", 30)
+
+
+def test_a_client_that_has_ended_its_side_and_does_not_read_costs_nothing_until_its_time_is_up(site, fountain):
+    gw = make(site, fountain)
+    pid = gw.workers()[0]
+    with gw.raw(receive_buffer=4096) as c:
+        c.send(GET.replace("GET /", "GET /large"))
+        wait_for(lambda: process.unsent(gw.port) > 100_000, "its answer waits for it")
+        c.socket.shutdown(socket.SHUT_WR)
+        with gw.raw() as other:
+            ask(other)  # so that the end has been noticed
+            before = process.wanted_seconds(pid)
+            assert other.silent(1)
+            assert process.wanted_seconds(pid) - before < 0.5, "it spins"
+        wait_for(lambda: c.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "it is reset at its deadline", 30)
 
 
 def test_slow_clients_of_one_address_get_no_more_than_their_share(site, fountain):

@@ -80,6 +80,13 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 
+def wanted_seconds(pid):
+    """How long its first thread has run or could have run, had others not (proc(5) schedstat): what spins wants all of the
+    time, also on a busy machine."""
+    running, waiting, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return (int(running) + int(waiting)) / 1e9
+
+
 def command(pid):
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
@@ -128,6 +135,13 @@ def limit_descriptors(pid, more):
     """It may open so many more than it has now."""
     limit = max(int(fd) for fd in os.listdir(f"/proc/{pid}/fd")) + more
     subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={limit}:{limit}"], check=True)
+
+
+def unsent(port):
+    """Bytes that a server's side of this TCP port holds for the client that has taken least."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return max((int(words[4].split(":")[0], 16) for words in map(str.split, lines) if words[3] != "0A"
+                and words[1].endswith(f":{port:04X}")), default=0)
 
 
 def accepted(port, pids):
