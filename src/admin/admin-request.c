@@ -30,6 +30,7 @@ static const Path paths[] = {
         {API "services/*/start", ADMIN_START, post},
         {API "services/*/stop", ADMIN_STOP, post},
         {API "services/*/restart", ADMIN_RESTART, post},
+        {API "services/*/logs", ADMIN_LOGS, get_only},
         {API "reload", ADMIN_RELOAD, post},
         {API "events", ADMIN_EVENTS, get_only},
 };
@@ -37,6 +38,12 @@ static const Path paths[] = {
 bool admin_operation_changes(AdminOperation o)
 {
     return o == ADMIN_START || o == ADMIN_STOP || o == ADMIN_RESTART || o == ADMIN_RELOAD;
+}
+
+/* What programs print may be anything. */
+bool admin_operation_is_private(AdminOperation o)
+{
+    return o == ADMIN_LOGS;
 }
 
 bool admin_operation_is_public(AdminOperation o)
@@ -76,6 +83,26 @@ static int check_method(const char *method, const char *allow, AdminRefusal *ref
     return -EBADMSG;
 }
 
+/* lines=N in a query, N being 1 to 1000. */
+static int read_lines(const char *query, size_t len, unsigned *ret)
+{
+    char text[16];
+
+    *ret = ADMIN_LINES;
+    if (len == 0)
+        return 0;
+    if (len <= STRLEN("lines=") || len >= sizeof text || memcmp(query, "lines=", STRLEN("lines=")) != 0)
+        return -EINVAL;
+    memcpy(text, query, len);
+    text[len] = 0;
+    const char *digits = text + STRLEN("lines=");
+    size_t n = strspn(digits, "0123456789");
+    if (n == 0 || n > 4 || digits[n] || *digits == '0')
+        return -EINVAL;
+    *ret = (unsigned) strtoul(digits, NULL, 10);
+    return *ret <= ADMIN_LINES_MAX ? 0 : -EINVAL;
+}
+
 int admin_request_parse(
         const char *method, const char *target, size_t len, AdminRequest *ret, AdminRefusal *refusal)
 {
@@ -93,6 +120,12 @@ int admin_request_parse(
     for (size_t i = 0; i < ELEMENTSOF(paths); i++)
         if (match(paths[i].path, path, ret->name)) {
             ret->operation = paths[i].operation;
+            if (ret->operation == ADMIN_LOGS &&
+                    read_lines(target + n + (n < len), len - n - (n < len), &ret->lines) < 0) {
+                *refusal =
+                        (AdminRefusal){400, "The query is expected to be lines=N, N being 1 to 1000.", NULL};
+                return -EBADMSG;
+            }
             return check_method(method, paths[i].allow, refusal);
         }
     const char *file = streq(path, API "openapi.json") ? "openapi.json" : startswith(path, PAGE);

@@ -12,6 +12,7 @@ typedef enum AdminOperation {
     ADMIN_STOP,
     ADMIN_RESTART,
     ADMIN_RELOAD,
+    ADMIN_LOGS,
     ADMIN_EVENTS,
     ADMIN_ASSET,
     ADMIN_HOME, /* a redirection to the page */
@@ -20,11 +21,14 @@ typedef enum AdminOperation {
 
 #define ADMIN_NAME_MAX 64
 #define ADMIN_TOKEN_MAX 256
+#define ADMIN_LINES 100 /* of a log, where nobody says how many */
+#define ADMIN_LINES_MAX 1000
 
 typedef struct AdminRequest {
     AdminOperation operation;
     char name[ADMIN_NAME_MAX + 1]; /* of the service, where there is one */
     const AdminAsset *asset;       /* ADMIN_ASSET */
+    unsigned lines;                /* ADMIN_LOGS */
 } AdminRequest;
 
 /* Why it is refused. Both strings are static, `allow` is NULL but for 405. */
@@ -39,6 +43,8 @@ int admin_request_parse(
 
 /* Does it change something, so that looking is not enough of a right? */
 bool admin_operation_changes(AdminOperation o) _const_;
+/* Is it for those alone who may do everything, though it changes nothing? */
+bool admin_operation_is_private(AdminOperation o) _const_;
 /* Is it for everybody who gets here, without a token? */
 bool admin_operation_is_public(AdminOperation o) _const_;
 

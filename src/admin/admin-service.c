@@ -19,6 +19,8 @@ typedef enum FieldKind {
     FIELD_PID,     /* u, 0 is none */
     FIELD_ROUTES,  /* a(ss) */
     FIELD_CHECK,   /* a{sv} */
+    FIELD_NAMED,   /* a{st}: counts by name */
+    FIELD_BUCKETS, /* a(tt): µs up to which, UINT64_MAX for the last, and how many */
 } FieldKind;
 
 typedef struct Field {
@@ -26,6 +28,9 @@ typedef struct Field {
     FieldKind kind;
     bool sample;
 } Field;
+
+/* Becomes a part of the durations. */
+#define DURATION_SUM "durationSum"
 
 static const Field fields[] = {
         {"Name", "name", FIELD_TEXT, true},
@@ -54,6 +59,9 @@ static const Field fields[] = {
         {"IdleDeadline", "idleDeadline", FIELD_MOMENT, true},
         {"MemoryCurrent", "memoryCurrent", FIELD_COUNT, true},
         {"CPUUsageNSec", "cpuUsage", FIELD_NSEC, true},
+        {"RequestsByClass", "requestsByClass", FIELD_NAMED, true},
+        {"DurationHistogram", "durations", FIELD_BUCKETS, true},
+        {"DurationSum", DURATION_SUM, FIELD_SPAN, false},
         {"BytesReceived", "bytesReceived", FIELD_COUNT, true},
         {"BytesSent", "bytesSent", FIELD_COUNT, true},
 };
@@ -197,6 +205,65 @@ static int read_check(sd_bus_message *m, json_object **ret)
     return sd_bus_message_exit_container(m);
 }
 
+static int read_named(sd_bus_message *m, json_object **ret)
+{
+    const char *name;
+    uint64_t n;
+    int r;
+
+    *ret = json_object_new_object();
+    if (!*ret)
+        return -ENOMEM;
+    if ((r = sd_bus_message_enter_container(m, 'v', "a{st}")) < 0 ||
+            (r = sd_bus_message_enter_container(m, 'a', "{st}")) < 0)
+        return r;
+    while ((r = sd_bus_message_read(m, "{st}", &name, &n)) > 0)
+        if (!admin_json_add(*ret, name, json_object_new_uint64(n)))
+            return -ENOMEM;
+    if (r < 0 || (r = sd_bus_message_exit_container(m)) < 0)
+        return r;
+    return sd_bus_message_exit_container(m);
+}
+
+static bool append(json_object *array, json_object *value)
+{
+    if (array && value && json_object_array_add(array, value) == 0)
+        return true;
+    json_object_put(value);
+    return false;
+}
+
+/* {"bounds": [ms…], "counts": [one more]}: the last count is of all that took longer. */
+static int read_buckets(sd_bus_message *m, json_object **ret)
+{
+    json_object *bounds = json_object_new_array(), *counts = json_object_new_array();
+    uint64_t bound, n;
+    int r;
+
+    *ret = json_object_new_object();
+    if (!*ret || !bounds || !counts) {
+        json_object_put(bounds);
+        json_object_put(counts);
+        return -ENOMEM;
+    }
+    if (!admin_json_add(*ret, "bounds", bounds)) {
+        json_object_put(counts);
+        return -ENOMEM;
+    }
+    if (!admin_json_add(*ret, "counts", counts))
+        return -ENOMEM;
+    if ((r = sd_bus_message_enter_container(m, 'v', "a(tt)")) < 0 ||
+            (r = sd_bus_message_enter_container(m, 'a', "(tt)")) < 0)
+        return r;
+    while ((r = sd_bus_message_read(m, "(tt)", &bound, &n)) > 0)
+        if ((bound != UINT64_MAX && !append(bounds, json_object_new_double((double) bound / 1000))) ||
+                !append(counts, json_object_new_uint64(n)))
+            return -ENOMEM;
+    if (r < 0 || (r = sd_bus_message_exit_container(m)) < 0)
+        return r;
+    return sd_bus_message_exit_container(m);
+}
+
 static int read_property(sd_bus_message *m, json_object *service)
 {
     json_object *value = NULL;
@@ -210,10 +277,12 @@ static int read_property(sd_bus_message *m, json_object *service)
         f++;
     if (f == fields + ELEMENTSOF(fields))
         return sd_bus_message_skip(m, "v");
-    r = f->kind == FIELD_TEXT     ? read_text(m, &value)
-        : f->kind == FIELD_ROUTES ? read_routes(m, &value)
-        : f->kind == FIELD_CHECK  ? read_check(m, &value)
-                                  : read_number(m, f->kind, &value);
+    r = f->kind == FIELD_TEXT      ? read_text(m, &value)
+        : f->kind == FIELD_ROUTES  ? read_routes(m, &value)
+        : f->kind == FIELD_CHECK   ? read_check(m, &value)
+        : f->kind == FIELD_NAMED   ? read_named(m, &value)
+        : f->kind == FIELD_BUCKETS ? read_buckets(m, &value)
+                                   : read_number(m, f->kind, &value);
     if (r >= 0 && !admin_json_add(service, f->json, TAKE_PTR(value)))
         r = -ENOMEM;
     json_object_put(value);
@@ -243,7 +312,12 @@ static bool derive(json_object *service)
 {
     json_object *routes = json_object_object_get(service, "routes");
     json_object *first = routes ? json_object_array_get_idx(routes, 0) : NULL;
+    json_object *durations = json_object_object_get(service, "durations");
 
+    if (durations &&
+            !admin_json_add(durations, "sum", json_object_get(json_object_object_get(service, DURATION_SUM))))
+        return false;
+    json_object_object_del(service, DURATION_SUM);
     return admin_json_add(service, "status", json_object_new_string(status_of(text_of(service, "state")))) &&
            admin_json_add(service, "base", json_object_new_string(first ? text_of(first, "target") : "")) &&
            admin_json_add(

@@ -13,6 +13,10 @@ int admin_service_read(sd_bus_message *m, json_object **ret);
 /* The reply of org.freedesktop.DBus.ObjectManager.GetManagedObjects: an array of all services. */
 int admin_services_read(sd_bus_message *m, json_object **ret);
 
+/* What journalctl(1) has written with --output=json, as {"lines": [{"time", "priority", "identifier",
+ * "text"}]}; lines that are none are left out. NULL: out of memory. */
+json_object *admin_logs_read(const char *text, size_t len);
+
 /* The reply of Reload: what a client is told of it. */
 int admin_reload_read(sd_bus_message *m, json_object **ret);
 

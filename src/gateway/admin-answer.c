@@ -97,6 +97,7 @@ void admin_answer_failure(Exchange *e, const sd_bus_error *error)
             {SD_BUS_ERROR_NOT_SUPPORTED, 400},
             {SD_BUS_ERROR_ACCESS_DENIED, 403},
             {BUS_ERROR_NO_SUCH_SERVICE, 404},
+            {BUS_ERROR_NO_JOURNAL, 501},
             {BUS_ERROR_START_FAILED, 503},
             {BUS_ERROR_TOO_MANY, 503},
             {BUS_ERROR_SHUTTING_DOWN, 503},

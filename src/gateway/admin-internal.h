@@ -11,6 +11,7 @@
 
 typedef struct Look Look;
 typedef struct AdminStream AdminStream;
+typedef struct LogReader LogReader;
 
 typedef struct Looks {
     AdminApi *api;
@@ -42,6 +43,7 @@ typedef struct AdminExchange {
     sd_bus_slot *call;
     Look *look;
     AdminStream *stream;
+    LogReader *logs;
 } AdminExchange;
 
 struct AdminApi {
@@ -84,6 +86,14 @@ int look_new(Looks *l, const char *name, LookDone done, void *userdata, Look **r
 Look *look_cancel(Look *look);
 /* None is answered any more: each is told so. */
 void looks_lost(Looks *l);
+
+/* ── admin-logs.c ── */
+
+/* Reads lines from fd, which stays the caller's, and answers with them; x->logs is NULL by then. 0 or -errno.
+ */
+int log_reader_new(AdminExchange *x, int fd, LogReader **ret);
+/* Forgets it; NULL is accepted. */
+LogReader *log_reader_free(LogReader *l);
 
 /* ── admin-stream.c ── */
 

@@ -4,7 +4,8 @@
  * done when all of it has been read. The token that comes along is for the manager to judge, at each request
  * anew: it is looked up in the request's memory and nowhere kept.
  *
- * Invariant: an exchange in EXCHANGE_ADMIN whose request is done waits for exactly one of call and look. */
+ * Invariant: an exchange in EXCHANGE_ADMIN whose request is done waits for exactly one of call, look and
+ * logs. */
 
 #include "gateway/admin.h"
 
@@ -251,6 +252,7 @@ void admin_exchange_over(Exchange *e)
         return;
     sd_bus_slot_unref(x->call);
     look_cancel(x->look);
+    log_reader_free(x->logs);
     stream_free(x->stream);
     if (x->prev)
         x->prev->next = x->next;
@@ -340,6 +342,20 @@ static int on_reloaded(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
+static int on_logs(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    const sd_bus_error *e = sd_bus_message_get_error(m);
+    AdminExchange *x = userdata;
+    int fd;
+
+    x->call = sd_bus_slot_unref(x->call);
+    if (e || sd_bus_message_read(m, "h", &fd) < 0 || log_reader_new(x, fd, &x->logs) < 0) {
+        admin_answer_failure(x->exchange, e);
+        answer_late(x);
+    }
+    return 0;
+}
+
 /* A call that has the token in it. 0 or -errno. */
 static int call(AdminExchange *x, const char *method, const char *token, uint64_t limit,
         sd_bus_message_handler_t reply)
@@ -355,7 +371,9 @@ static int call(AdminExchange *x, const char *method, const char *token, uint64_
             (r = sd_bus_message_sensitive(m)) < 0 ||
             (operates && *x->request.name && (r = sd_bus_message_append(m, "s", x->request.name)) < 0) ||
             (r = sd_bus_message_append(m, "s", token)) < 0 ||
-            (operates && (r = sd_bus_message_append(m, "s", x->client)) < 0))
+            (r = !operates                               ? 0
+                    : x->request.operation == ADMIN_LOGS ? sd_bus_message_append(m, "u", x->request.lines)
+                                                         : sd_bus_message_append(m, "s", x->client)) < 0)
         return r;
     return sd_bus_call_async(bus, &x->call, m, reply, x, limit);
 }
@@ -410,6 +428,9 @@ static void authorized(AdminExchange *x, const char *role)
     case ADMIN_RELOAD:
         operate(x, "Reload", on_reloaded);
         break;
+    case ADMIN_LOGS:
+        operate(x, "Logs", on_logs);
+        break;
     case ADMIN_EVENTS:
         open_stream(x, role);
         break;
@@ -457,8 +478,10 @@ static int on_authorized(sd_bus_message *m, void *userdata, sd_bus_error *error)
         admin_answer_failure(x->exchange, e);
     else if (sd_bus_message_read(m, "s", &role) < 0 || streq(role, BUS_ROLE_NONE))
         refuse_token(x, field(x->exchange, "Authorization", &ignored));
-    else if (admin_operation_changes(x->request.operation) && !streq(role, BUS_ROLE_MANAGE)) {
-        say_refused(x, "a change with a token for reading");
+    else if ((admin_operation_changes(x->request.operation) ||
+                     admin_operation_is_private(x->request.operation)) &&
+             !streq(role, BUS_ROLE_MANAGE)) {
+        say_refused(x, "a token for looking, where that is not enough,");
         admin_answer_error(x->exchange, 403, "This token is for looking only.", NULL);
     } else
         authorized(x, role);

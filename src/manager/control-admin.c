@@ -5,6 +5,7 @@
 
 #include "ipc/bus.h"
 #include "manager/control-internal.h"
+#include "util/fd.h"
 
 static int method_authorize(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -81,6 +82,30 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return reload_call_begin(c, m, &(Caller){.client = client}, error);
 }
 
+static int method_logs(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    _cleanup_close_ int fd = -EBADF;
+    const char *name, *token;
+    Control *c = userdata;
+    uint32_t lines;
+
+    int r = sd_bus_message_sensitive(m);
+    if (r < 0 || (r = sd_bus_message_read(m, "ssu", &name, &token, &lines)) < 0)
+        return r;
+    if (admin_role(&c->manager->admin, token) != ADMIN_MANAGE)
+        return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "the token is not one for this");
+    const Service *s = manager_find(c->manager, name);
+    if (!s)
+        return sd_bus_error_setf(error, BUS_ERROR_NO_SUCH_SERVICE, "there is no service \"%s\"", name);
+    r = logs_open(c->manager, s, lines, &fd);
+    if (r == -ENODATA)
+        return sd_bus_error_set(error, BUS_ERROR_NO_JOURNAL,
+                "there is no journal: what services print is where dynapm prints");
+    if (r == -EBUSY)
+        return sd_bus_error_set(error, BUS_ERROR_TOO_MANY, "too many read logs");
+    return r < 0 ? r : sd_bus_reply_method_return(m, "h", fd);
+}
+
 #define OPERATION(method, handler)                                                                           \
     SD_BUS_METHOD_WITH_ARGS(method, SD_BUS_ARGS("s", name, "s", token, "s", client), SD_BUS_NO_RESULT,       \
             handler, SD_BUS_VTABLE_UNPRIVILEGED)
@@ -92,6 +117,8 @@ static const sd_bus_vtable admin_vtable[] = {
         OPERATION("Start", method_start),
         OPERATION("Stop", method_stop),
         OPERATION("Restart", method_restart),
+        SD_BUS_METHOD_WITH_ARGS("Logs", SD_BUS_ARGS("s", name, "s", token, "u", lines),
+                SD_BUS_RESULT("h", lines), method_logs, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_ARGS("s", token, "s", client),
                 SD_BUS_RESULT("u", services, "a(suuss)", problems), method_reload,
                 SD_BUS_VTABLE_UNPRIVILEGED),

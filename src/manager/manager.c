@@ -228,6 +228,7 @@ static int reach_service_manager(Manager *m, ServiceManager which)
         log_info("There is no service manager: services are started as children.");
         return 0;
     }
+    m->user = which == SERVICE_MANAGER_USER;
     int r = bus_link_new(m->event, which == SERVICE_MANAGER_USER, &m->bus);
     if (r >= 0)
         r = systemd_new(m->bus, &m->systemd);
@@ -338,6 +339,7 @@ Manager *manager_free(Manager *m)
     fd_close(m->status_fd);
     slots_done(&m->slots);
     admin_done(&m->admin);
+    logs_done(&m->logs);
     config_unref(m->config);
     systemd_free(m->systemd);
     bus_link_free(m->bus);

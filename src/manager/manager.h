@@ -16,6 +16,7 @@
 #include "manager/control-link.h"
 #include "manager/idle-exit.h"
 #include "manager/listeners.h"
+#include "manager/logs.h"
 #include "manager/operations.h"
 #include "manager/peers.h"
 #include "manager/publish.h"
@@ -78,6 +79,8 @@ typedef struct Manager {
     ControlLink *control_link; /* NULL: there is no bus to offer it on */
     Operations operations;
     Admin admin;
+    Logs logs;
+    bool user; /* a user's service manager is the one that we have, if any */
 
     IdleExit idle_exit;
 

@@ -107,13 +107,15 @@ static int child_user_init(ChildUser *u, const char *name, char **ret_why)
     return child_user_groups(u);
 }
 
-static int child_stdio(bool quiet)
+static int child_stdio(bool quiet, int stdout_fd)
 {
     int fd = open("/dev/null", O_RDWR | O_NOCTTY); /* not CLOEXEC: it may come out as 0 itself */
 
     if (fd < 0 || dup2(fd, STDIN_FILENO) < 0)
         return -errno;
     if (quiet && (dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0))
+        return -errno;
+    if (stdout_fd > 0 && dup2(stdout_fd, STDOUT_FILENO) < 0)
         return -errno;
     return 0;
 }
@@ -175,7 +177,7 @@ static int child_run(const ChildPlan *plan, ChildStep *step)
 
     (void) setsid(); /* cannot fail in a process that was just made */
     *step = STEP_STDIO;
-    r = child_stdio(plan->spec->quiet);
+    r = child_stdio(plan->spec->quiet, plan->spec->stdout_fd);
     if (r < 0)
         return r;
     /* Ours are CLOEXEC from birth; this is for what whoever started us has left open. */

@@ -19,6 +19,7 @@ typedef struct ProcessSpec {
             *runtime_dir; /* only there: the user's XDG_RUNTIME_DIR, if there is such a folder; may be NULL */
     const char *service;  /* for which service, for people; may be NULL */
     bool quiet;           /* stdout and stderr to /dev/null rather than to where ours go */
+    int stdout_fd;        /* > 0: that is its stdout, borrowed */
 } ProcessSpec;
 
 /* An argv for a /bin/sh command line, for use as a ProcessSpec's. */

@@ -723,6 +723,10 @@ def test_the_description_is_what_is_answered(site, make):
     ask(reload, "post", 401, token="wrong")
     ask(reload, "post", 403, token=READ_TOKEN)
     ask(one, expected=404, name="none")
+    logs = one + "/logs"
+    for expected, more in ((501, {}), (404, {"name": "none"}), (401, {"token": "wrong"}), (403, {"token": READ_TOKEN})):
+        ask(logs, expected=expected, **more)
+    refused(admin.ask(API + "services/blog/logs?lines=0"), 400)
     for path in (services, one):
         ask(path)
         ask(path, expected=401, token="wrong")
@@ -731,7 +735,7 @@ def test_the_description_is_what_is_answered(site, make):
     assert admin.ask("/_dynapm/api/events", token="wrong").status == 401
     documented = {(o["operationId"], s) for p in document["paths"].values() for m, o in p.items() if m in ("get", "post")
                   for s in o["responses"]}
-    left = {x for x in documented - seen if x[1] != "503" and x[0] not in ("listen", "describe")}
+    left = {x for x in documented - seen if x[1] != "503" and x[0] not in ("listen", "describe", "readLogs")}
     assert left == set()
 
 

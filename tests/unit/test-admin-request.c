@@ -38,6 +38,17 @@ static void each_path_is_an_operation(void **state)
     assert_int_equal(accepted("POST", "/_dynapm/api/services/x/stop").operation, ADMIN_STOP);
     assert_int_equal(accepted("POST", "/_dynapm/api/services/x/restart").operation, ADMIN_RESTART);
     assert_int_equal(accepted("POST", "/_dynapm/api/reload").operation, ADMIN_RELOAD);
+    r = accepted("GET", "/_dynapm/api/services/x/logs");
+    assert_int_equal(r.operation, ADMIN_LOGS);
+    assert_int_equal(r.lines, 100);
+    assert_int_equal(accepted("GET", "/_dynapm/api/services/x/logs?").lines, 100);
+    assert_int_equal(accepted("GET", "/_dynapm/api/services/x/logs?lines=1000").lines, 1000);
+    static const char *const queries[] = {"lines", "lines=", "lines=0", "lines=01", "lines=1001", "lines=-1",
+            "line=1", "lines=1&x", "lines=99999999999999999999", "lines=1 "};
+    for (size_t i = 0; i < ELEMENTSOF(queries); i++) {
+        char target[128] = "/_dynapm/api/services/x/logs?";
+        assert_int_equal(refused("GET", strcat(target, queries[i])).status, 400);
+    }
     assert_int_equal(accepted("GET", "/").operation, ADMIN_HOME);
     assert_int_equal(accepted("GET", "/_dynapm").operation, ADMIN_HOME);
     assert_string_equal(accepted("GET", "/_dynapm/").asset->name, "index.html");
