@@ -32,6 +32,7 @@ static const Path paths[] = {
         {API "services/*/restart", ADMIN_RESTART, post},
         {API "services/*/logs", ADMIN_LOGS, get_only},
         {API "reload", ADMIN_RELOAD, post},
+        {"/metrics", ADMIN_METRICS, get},
         {API "events", ADMIN_EVENTS, get_only},
 };
 

@@ -14,6 +14,7 @@ typedef enum AdminOperation {
     ADMIN_RELOAD,
     ADMIN_LOGS,
     ADMIN_EVENTS,
+    ADMIN_METRICS,
     ADMIN_ASSET,
     ADMIN_HOME, /* a redirection to the page */
     _ADMIN_OPERATION_MAX,

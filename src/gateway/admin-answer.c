@@ -3,12 +3,15 @@
 /* What the admin API says, as responses of libmicrohttpd. All of them forbid what only a page of strangers
  * could want: to be framed, sniffed, stored or read across origins. */
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "admin/admin-service.h"
 #include "gateway/admin-internal.h"
 #include "gateway/proxy.h"
 #include "ipc/bus.h"
+#include "util/fd.h"
 
 #define POLICY                                                                                               \
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "    \
@@ -126,6 +129,27 @@ void admin_answer_asset(Exchange *e, const AdminAsset *asset)
             MHD_create_response_from_buffer(
                     same ? 0 : asset->size, (void *) asset->data, MHD_RESPMEM_PERSISTENT),
             more);
+}
+
+void admin_answer_metrics(Exchange *e, int fd, bool openmetrics)
+{
+    const Header more[] = {
+            {"Content-Type", openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                         : "text/plain; version=0.0.4; charset=utf-8"},
+            {"Cache-Control", "no-store"},
+            {"Vary", "Accept"},
+            {},
+    };
+    struct MHD_Response *r = NULL;
+    struct stat st = {};
+
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy >= 0 && fstat(copy, &st) == 0)
+        r = MHD_create_response_from_fd64((uint64_t) st.st_size, copy); /* which is its own from then on */
+    if (!r)
+        fd_close(copy);
+    e->bytes_sent = (uint64_t) st.st_size;
+    answer(e, 200, r, more);
 }
 
 void admin_answer_redirect(Exchange *e, const char *where)

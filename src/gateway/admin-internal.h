@@ -66,6 +66,8 @@ void admin_answer_error(Exchange *e, unsigned status, const char *sentence, cons
 /* The reply to a call of the manager's was no good. */
 void admin_answer_failure(Exchange *e, const sd_bus_error *error);
 void admin_answer_asset(Exchange *e, const AdminAsset *asset);
+/* `fd` stays the caller's. */
+void admin_answer_metrics(Exchange *e, int fd, bool openmetrics);
 void admin_answer_redirect(Exchange *e, const char *where);
 void admin_answer_stream(Exchange *e, AdminStream *stream);
 #define ADMIN_MANAGER_AWAY "The service manager of dynapm cannot be reached."
@@ -75,13 +77,26 @@ void admin_answer_stream(Exchange *e, AdminStream *stream);
  * The manager bears only few unread answers about all services from us: one question at a time goes to it,
  * and whoever has the same one while it waits gets the same answer. */
 
-/* `found`: an array, or the object of a service, borrowed; NULL: there is none of that name, or with `status`
- * the question could not be answered. The look is gone by then. */
-typedef void (*LookDone)(json_object *found, unsigned status, void *userdata);
+typedef enum LookKind {
+    LOOK_SERVICES, /* an array */
+    LOOK_SERVICE,  /* an object, NULL: there is none of that name */
+    LOOK_METRICS,  /* a file for Prometheus */
+    LOOK_OPENMETRICS,
+} LookKind;
 
-/* Asks for a service, or for all with `name` NULL. *ret is good until `done`, which does not come before this
- * returns. Returns 0, -ENOTCONN, -EBUSY when too many wait, or -errno. */
-int look_new(Looks *l, const char *name, LookDone done, void *userdata, Look **ret);
+/* Borrowed. `status` other than 0: the question could not be answered. */
+typedef struct LookAnswer {
+    json_object *found;
+    int fd; /* of metrics, to be read from 0 on */
+    unsigned status;
+} LookAnswer;
+
+/* The look is gone by then. */
+typedef void (*LookDone)(const LookAnswer *answer, void *userdata);
+
+/* `name` is the service's. *ret is good until `done`, which does not come before this returns. Returns 0,
+ * -ENOTCONN, -EBUSY when too many wait, or -errno. */
+int look_new(Looks *l, LookKind kind, const char *name, LookDone done, void *userdata, Look **ret);
 /* Forgets it; NULL is accepted. */
 Look *look_cancel(Look *look);
 /* None is answered any more: each is told so. */

@@ -14,7 +14,8 @@
 struct Look {
     Looks *looks;
     Look *prev, *next;
-    char *name; /* NULL: all */
+    LookKind kind;
+    char *name; /* LOOK_SERVICE */
     LookDone done;
     void *userdata;
     bool asked;
@@ -47,13 +48,13 @@ static Look *first_asked(const Looks *l)
     return look;
 }
 
-static void tell(Looks *l, json_object *found, unsigned status)
+static void tell(Looks *l, const LookAnswer *answer)
 {
     for (Look *look; (look = first_asked(l));) {
         LookDone done = look->done;
         void *userdata = look->userdata;
         look_cancel(look);
-        done(found, status, userdata);
+        done(answer, userdata);
     }
 }
 
@@ -62,7 +63,7 @@ void looks_lost(Looks *l)
     l->call = sd_bus_slot_unref(l->call);
     for (Look *look = l->first; look; look = look->next)
         look->asked = true;
-    tell(l, NULL, 503);
+    tell(l, &(LookAnswer){.fd = -EBADF, .status = 503});
 }
 
 static void ask(Looks *l);
@@ -70,25 +71,27 @@ static void ask(Looks *l);
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     const sd_bus_error *e = sd_bus_message_get_error(m);
-    json_object *found = NULL;
+    LookAnswer answer = {.fd = -EBADF};
     Looks *l = userdata;
     int r = 0;
 
-    const Look *one = first_asked(l);
-    bool all = !one || !one->name; /* nobody wants to know any more */
+    const Look *one = first_asked(l); /* NULL: nobody wants to know any more */
     if (!e && one)
-        r = all ? admin_services_read(m, &found) : admin_service_read(m, &found);
+        r = one->kind == LOOK_SERVICES  ? admin_services_read(m, &answer.found)
+            : one->kind == LOOK_SERVICE ? admin_service_read(m, &answer.found)
+                                        : sd_bus_message_read(m, "h", &answer.fd);
     if (r < 0)
-        log_warning_errno(r, "Cannot read what the manager says of services: %m");
+        log_warning_errno(r, "Cannot read what the manager says: %m");
     bool none = e && sd_bus_error_has_names(e, SD_BUS_ERROR_UNKNOWN_OBJECT, SD_BUS_ERROR_UNKNOWN_INTERFACE);
     l->call = sd_bus_slot_unref(l->call);
-    tell(l, found, r < 0 || (e && !none) ? 503 : 0);
-    json_object_put(found);
+    answer.status = r < 0 || (e && !none) ? 503 : 0;
+    tell(l, &answer);
+    json_object_put(answer.found);
     ask(l);
     return 0;
 }
 
-static int call(Looks *l, const char *name)
+static int call(Looks *l, LookKind kind, const char *name)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     _cleanup_free_ char *path = NULL;
@@ -97,12 +100,16 @@ static int call(Looks *l, const char *name)
 
     if (!bus)
         return -ENOTCONN;
-    if (!name)
+    if (kind == LOOK_SERVICES)
         r = sd_bus_message_new_method_call(
                 bus, &m, NULL, BUS_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
-    else if ((r = sd_bus_path_encode(BUS_SERVICES_PATH, name, &path)) >= 0 &&
-             (r = sd_bus_message_new_method_call(
-                      bus, &m, NULL, path, "org.freedesktop.DBus.Properties", "GetAll")) >= 0)
+    else if (kind != LOOK_SERVICE) {
+        r = sd_bus_message_new_method_call(bus, &m, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, "Metrics");
+        if (r >= 0)
+            r = sd_bus_message_append(m, "s", kind == LOOK_METRICS ? "prometheus" : "openmetrics");
+    } else if ((r = sd_bus_path_encode(BUS_SERVICES_PATH, name, &path)) >= 0 &&
+               (r = sd_bus_message_new_method_call(
+                        bus, &m, NULL, path, "org.freedesktop.DBus.Properties", "GetAll")) >= 0)
         r = sd_bus_message_append(m, "s", BUS_SERVICE_INTERFACE);
     return r < 0 ? r : sd_bus_call_async(bus, &l->call, m, on_reply, l, LOOK_LIMIT);
 }
@@ -112,16 +119,16 @@ static void ask(Looks *l)
 {
     while (!l->call && l->first) {
         for (Look *look = l->first; look; look = look->next)
-            look->asked = streq_ptr(look->name, l->first->name);
-        int r = call(l, l->first->name);
+            look->asked = look->kind == l->first->kind && streq_ptr(look->name, l->first->name);
+        int r = call(l, l->first->kind, l->first->name);
         if (r >= 0)
             return;
         log_debug_errno(r, "Cannot ask the manager for services: %m");
-        tell(l, NULL, 503);
+        tell(l, &(LookAnswer){.fd = -EBADF, .status = 503});
     }
 }
 
-int look_new(Looks *l, const char *name, LookDone done, void *userdata, Look **ret)
+int look_new(Looks *l, LookKind kind, const char *name, LookDone done, void *userdata, Look **ret)
 {
     if (!link_is_attached(l->api->link))
         return -ENOTCONN;
@@ -130,7 +137,7 @@ int look_new(Looks *l, const char *name, LookDone done, void *userdata, Look **r
     Look *look = new0(Look, 1);
     if (!look)
         return -ENOMEM;
-    *look = (Look){.looks = l, .prev = l->last, .done = done, .userdata = userdata};
+    *look = (Look){.looks = l, .prev = l->last, .kind = kind, .done = done, .userdata = userdata};
     if (name && !(look->name = strdup(name))) {
         free(look);
         return -ENOMEM;
@@ -142,7 +149,7 @@ int look_new(Looks *l, const char *name, LookDone done, void *userdata, Look **r
     l->last = look;
     l->n++;
     if (!l->call) {
-        int r = call(l, name);
+        int r = call(l, kind, name);
         if (r < 0) {
             look_cancel(look);
             return r;

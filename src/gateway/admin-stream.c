@@ -199,8 +199,9 @@ static json_object *changed_samples(AdminStreams *streams, json_object *services
 
 /* ── the snapshot ── */
 
-static void on_snapshot(json_object *found, unsigned status, void *userdata)
+static void on_snapshot(const LookAnswer *answer, void *userdata)
 {
+    json_object *found = answer->found;
     AdminStreams *streams = userdata;
 
     streams->snapshot = NULL;
@@ -223,7 +224,7 @@ static void on_snapshot(json_object *found, unsigned status, void *userdata)
 static void want_snapshot(AdminStreams *streams)
 {
     if (!streams->snapshot &&
-            look_new(&streams->api->looks, NULL, on_snapshot, streams, &streams->snapshot) < 0)
+            look_new(&streams->api->looks, LOOK_SERVICES, NULL, on_snapshot, streams, &streams->snapshot) < 0)
         streams_end(streams);
 }
 
@@ -246,8 +247,9 @@ static void change_free(StateChange *c)
 }
 
 /* It may have gone on by now: of the state that it came into nothing is to be missed. */
-static void on_changed_service(json_object *found, unsigned status, void *userdata)
+static void on_changed_service(const LookAnswer *answer, void *userdata)
 {
+    json_object *found = answer->found;
     StateChange *c = userdata;
     AdminStreams *streams = c->streams;
     json_object *body = NULL;
@@ -298,7 +300,7 @@ static void state_changed(AdminStreams *streams, sd_bus_message *m)
     streams->changes = c;
     streams->n_changes++;
     if (!c->state || !c->before || !c->reason ||
-            look_new(&streams->api->looks, name, on_changed_service, c, &c->look) < 0) {
+            look_new(&streams->api->looks, LOOK_SERVICE, name, on_changed_service, c, &c->look) < 0) {
         change_free(c);
         all_stale(streams);
     }
@@ -353,8 +355,9 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 /* ── samples ── */
 
-static void on_sample(json_object *found, unsigned status, void *userdata)
+static void on_sample(const LookAnswer *answer, void *userdata)
 {
+    json_object *found = answer->found;
     AdminStreams *streams = userdata;
     json_object *body = NULL;
 
@@ -388,7 +391,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         publish(streams, comment);
     }
     if (!streams->sample)
-        (void) look_new(&streams->api->looks, NULL, on_sample, streams, &streams->sample);
+        (void) look_new(&streams->api->looks, LOOK_SERVICES, NULL, on_sample, streams, &streams->sample);
     return 0;
 }
 

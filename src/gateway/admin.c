@@ -270,16 +270,27 @@ static void answer_late(AdminExchange *x)
     exchange_poke(x->exchange);
 }
 
-static void on_look(json_object *found, unsigned status, void *userdata)
+static bool wants_openmetrics(const Exchange *e)
+{
+    static const char type[] = "application/openmetrics-text";
+    size_t len;
+    const char *accept = field(e, "Accept", &len);
+    return accept && memmem(accept, len, type, STRLEN("application/openmetrics-text"));
+}
+
+static void on_look(const LookAnswer *answer, void *userdata)
 {
     AdminExchange *x = userdata;
+    json_object *found = answer->found;
     json_object *o = NULL;
     char *text = NULL;
     size_t len = 0;
 
     x->look = NULL;
-    if (status != 0)
-        admin_answer_error(x->exchange, status, ADMIN_MANAGER_AWAY, NULL);
+    if (answer->status != 0)
+        admin_answer_error(x->exchange, answer->status, ADMIN_MANAGER_AWAY, NULL);
+    else if (x->request.operation == ADMIN_METRICS)
+        admin_answer_metrics(x->exchange, answer->fd, wants_openmetrics(x->exchange));
     else if (!found)
         admin_answer_error(x->exchange, 404, "There is no service of that name.", NULL);
     else {
@@ -295,9 +306,10 @@ static void on_look(json_object *found, unsigned status, void *userdata)
     answer_late(x);
 }
 
-static void look(AdminExchange *x, const char *name)
+static void look(AdminExchange *x, LookKind kind)
 {
-    int r = look_new(&x->api->looks, name, on_look, x, &x->look);
+    int r = look_new(
+            &x->api->looks, kind, kind == LOOK_SERVICE ? x->request.name : NULL, on_look, x, &x->look);
     if (r < 0)
         admin_answer_error(x->exchange, 503,
                 r == -EBUSY ? "Too many requests wait for the service manager." : ADMIN_MANAGER_AWAY, NULL);
@@ -411,10 +423,13 @@ static void authorized(AdminExchange *x, const char *role)
 {
     switch (x->request.operation) {
     case ADMIN_SERVICES:
-        look(x, NULL);
+        look(x, LOOK_SERVICES);
         break;
     case ADMIN_SERVICE:
-        look(x, x->request.name);
+        look(x, LOOK_SERVICE);
+        break;
+    case ADMIN_METRICS:
+        look(x, wants_openmetrics(x->exchange) ? LOOK_OPENMETRICS : LOOK_METRICS);
         break;
     case ADMIN_START:
         operate(x, "Start", on_operated);

@@ -49,6 +49,7 @@ static void each_path_is_an_operation(void **state)
         char target[128] = "/_dynapm/api/services/x/logs?";
         assert_int_equal(refused("GET", strcat(target, queries[i])).status, 400);
     }
+    assert_int_equal(accepted("GET", "/metrics").operation, ADMIN_METRICS);
     assert_int_equal(accepted("GET", "/").operation, ADMIN_HOME);
     assert_int_equal(accepted("GET", "/_dynapm").operation, ADMIN_HOME);
     assert_string_equal(accepted("GET", "/_dynapm/").asset->name, "index.html");
