@@ -124,7 +124,8 @@ def test_it_shows_services_and_how_they_change(three):
         t.see(r"^  shop +online .* (5min|4min \d+s)$")
         t.see(r"^3 services: 1 online")
         deadline = time.monotonic() + 20
-        while not any(re.match(r"  shop +online +\S+ +- +- +\d+(\.\d)? ", line) for line in t.lines):
+        # requests a second, the duration of most, memory
+        while not any(re.match(r"  shop +online +\S+ +- +- +\d+(\.\d)? +[\d.]+m?s +[\d.]+M ", line) for line in t.lines):
             assert time.monotonic() < deadline
             gw.curl("shop")
         t.press("q")
@@ -136,7 +137,7 @@ def test_what_is_open_is_seen_at_once(site):
     slow = site.app(env={"START_AFTER": site.folder / "gate"})
     gw = site.gateway(slow)
     with Terminal(gw) as t, gw.raw("GET / HTTP/1.1\r\nHost: blog.localhost\r\n\r\n") as c:
-        t.see(r"^> blog +starting +\S+ +1 ")
+        t.see(r"^> blog +starting +\S+ +1 +1 ")
         t.see("1 starting, 0 failed; 1 request open")
         (site.folder / "gate").touch()
         assert c.reply().status == 200
@@ -251,7 +252,8 @@ def test_tables_can_be_printed_for_scripts(three):
     assert [line.split()[:2] for line in p.stdout.splitlines()] == [["wiki", "offline"], [], ["wiki", "offline"]]
     tables = [json.loads(line) for line in ctl(gw, "top", "--batch", "-n2", "--json", "blog").stdout.splitlines()]
     assert [t[0]["name"] for t in tables] == ["blog", "blog"]
-    assert tables[0][0]["requests"] == 1
+    assert tables[0][0]["requests"] == 1 and tables[0][0]["waiting"] == 0
+    assert tables[0][0]["memory"] > 1024 * 1024
     assert tables[0][0]["requestsPerSecond"] is None and tables[1][0]["requestsPerSecond"] == 0
 
 
