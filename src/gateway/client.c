@@ -23,7 +23,6 @@
 #include "util/log.h"
 
 #define BUCKETS 4096U
-#define UNSENT_MAX (128 * 1024) /* bytes that the system takes for a client and cannot send yet */
 
 static void on_head_expired(Deadline *d)
 {
@@ -64,8 +63,10 @@ static void on_still(Deadline *d)
     Clients *cs = &c->proxy->clients;
 
     deadline_set(&c->deadline, c->begun ? &cs->keep_alives_rest : &cs->heads_rest);
-    if (!tap_has_begun(&c->tap)) /* else the library keeps a part of a request line */
+    if (!tap_has_begun(&c->tap))
         slumber_begin(c);
+    else /* the library keeps a part of a request line */
+        (void) client_watch(c);
 }
 
 /* Has the next request, or the first, begin in time. */
@@ -204,8 +205,12 @@ static void have_end_read(Client *c)
 static int client_begin(Client *c, const struct sockaddr *address, socklen_t len)
 {
     if (relay_is_wanted(c)) {
-        relay_start(c);
-        return 0;
+        int r = client_watch(c);
+        if (r < 0)
+            client_drop(c);
+        else
+            relay_start(c);
+        return r;
     }
     if (c->proxy->draining)
         client_drain(c);
@@ -296,10 +301,15 @@ void client_on_watched(PollSource *s, uint32_t events)
         have_end_read(c);
 }
 
+/* `input`: EPOLLIN or 0. */
+static int watch_for(Client *c, uint32_t input)
+{
+    int r = poller_add(&c->proxy->poller, &c->watch, c->fd, EPOLLRDHUP | EPOLLET | input, client_on_watched);
+    return r < 0 ? log_debug_errno(r, "Cannot watch a connection: %m") : 0;
+}
+
 int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len)
 {
-    const int on = 1, unsent = UNSENT_MAX;
-
     Client *c = slab_alloc(&p->clients.memory);
     if (!c) {
         fd_close(fd);
@@ -323,15 +333,9 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
         return -EUSERS;
     }
     c->trusted = is_ip && route_image_trusts(p->routes, c->address);
-    if (is_ip) {
-        (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        (void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-    }
-
     int r = tap_open(&c->tap, fd);
-    if (r >= 0)
-        r = poller_add(&p->poller, &c->watch, fd, EPOLLRDHUP | EPOLLET | (c->preamble ? EPOLLIN : 0U),
-                client_on_watched);
+    if (r >= 0 && c->preamble)
+        r = watch_for(c, EPOLLIN);
     if (r < 0) {
         tap_close(&c->tap);
         fd_close(fd);
@@ -345,9 +349,17 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
     return 0;
 }
 
+int client_watch(Client *c)
+{
+    return c->watch.fd >= 0 ? 0 : watch_for(c, 0);
+}
+
 void client_watch_input(Client *c, bool on)
 {
-    poller_rearm(&c->proxy->poller, &c->watch, EPOLLRDHUP | EPOLLET | (on ? EPOLLIN : 0U));
+    if (c->watch.fd >= 0)
+        poller_rearm(&c->proxy->poller, &c->watch, EPOLLRDHUP | EPOLLET | (on ? EPOLLIN : 0U));
+    else if (on && watch_for(c, EPOLLIN) < 0)
+        client_shutdown(c);
 }
 
 void client_closing(Client *c)
@@ -452,6 +464,10 @@ void client_head_begins(Client *c)
 {
     c->begun = true;
     c->tap.unheard = true;
+    /* An end that has come along with a part would not be seen: the library takes a short read for a drained
+     * socket. */
+    if (!c->tap.whole)
+        (void) client_watch(c);
     deadline_set(&c->deadline, &c->proxy->clients.heads);
 }
 

@@ -75,6 +75,9 @@ void clients_set_limits(Clients *cs, usec_t head, usec_t keep_alive);
  * for HTTP. The descriptor is taken in every case.
  * Returns 0, -EUSERS when there are too many (it is closed), or -errno. */
 int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len);
+/* Has us hear when it goes although libmicrohttpd may not: while something else than the client is waited
+ * for, and while a request has come in part. Cheap where it is so already. 0 or -errno. */
+int client_watch(Client *c);
 /* Has the exchange hear (interim_go_on()) when the client sends something that nobody reads now. */
 void client_watch_input(Client *c, bool on);
 /* libmicrohttpd is about to close it. Where it does so because it could not make sense of a request line, for

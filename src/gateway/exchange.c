@@ -103,7 +103,7 @@ bool exchange_suspend(Exchange *e)
                          its lists */
         return true;
     stop_lingering(e);
-    if (e->client->gone) {
+    if (e->client->gone || client_watch(e->client) < 0) {
         exchange_abort(e);
         return false;
     }

@@ -7,6 +7,7 @@
 
 #include "gateway/listener.h"
 
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "gateway/proxy.h"
@@ -14,7 +15,8 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-#define BATCH 64
+#define UNSENT_MAX (128 * 1024) /* bytes that the system takes for a client and cannot send yet */
+#define BATCH 64U
 #define SWEEP_MAX 4096 /* a backlog's worth: more have come meanwhile */
 #define WARN_PAUSE (10 * USEC_PER_SEC)
 #define PAUSE (250 * USEC_PER_MSEC)
@@ -24,6 +26,7 @@ typedef struct Listener {
     Listeners *set;
     struct Listener *next;
     int fd;
+    unsigned expected; /* connections that wait when there are any */
     uint32_t listener;
     uint64_t cookie; /* of the socket, SO_COOKIE of socket(7) */
     bool given;
@@ -133,10 +136,16 @@ static bool accept_one(Listener *l)
 static void on_incoming(PollSource *s, uint32_t events)
 {
     Listener *l = container_of(s, Listener, source);
-    int n = 0;
+    unsigned n = 0;
 
-    while (accept_one(l) && ++n < BATCH)
-        ;
+    /* Asking until there are none costs a call more than there are connections, where most come alone: as
+     * many are taken as there were the last time, and whoever is left makes itself heard again. */
+    while (accept_one(l))
+        if (++n >= l->expected) {
+            l->expected = MIN(2 * n, BATCH);
+            return;
+        }
+    l->expected = MAX(n, 1U);
 }
 
 int listeners_new(Proxy *p, bool shared, Listeners **ret)
@@ -160,6 +169,13 @@ static uint64_t socket_cookie(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0 ? 0 : cookie;
 }
 
+/* Every connection that it accepts inherits it. Not of a socket that has no TCP. */
+static void limit_unsent(int fd)
+{
+    const int unsent = UNSENT_MAX;
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+}
+
 int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)
 {
     Listener *l = new0(Listener, 1);
@@ -171,9 +187,11 @@ int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)
             .set = ls,
             .next = ls->all,
             .fd = fd,
+            .expected = 1,
             .listener = listener,
             .cookie = socket_cookie(fd),
             .given = given};
+    limit_unsent(fd);
     ls->all = l;
     ls->n++;
     if (!ls->paused && !ls->stopped)

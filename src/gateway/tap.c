@@ -91,6 +91,7 @@ static void note(Tap *t, const char *bytes, size_t n)
     if (t->received == 0)
         t->buffer = bytes;
     t->received += n;
+    t->whole = n >= 4 && memcmp(bytes + n - 4, "\r\n\r\n", 4) == 0;
     if (t->scanning)
         scan(t, bytes, n);
 }

@@ -18,6 +18,7 @@ typedef struct Tap {
     uint64_t body;
     bool unheard; /* the message in hand has not reached us: what is answered now is the library's own */
     bool scanning;
+    bool whole;       /* what was received last ended with an empty line, as a head without a body does */
     bool ended;       /* whatever the socket has, the library is told that nothing more comes */
     int verdict;      /* of the chunked body: 0 it goes on, 1 it has ended, < 0 it is not what it should be */
     uint64_t scanned; /* its bytes so far, framing included */
