@@ -108,8 +108,8 @@
  * - Authorize(s token) → (s role): BUS_ROLE_*; "" is no token. BUS_ERROR_NO_ADMIN where there is no such API.
  * - Start(s name, s token, s client), Stop, Restart: as those of BUS_MANAGER_INTERFACE, for BUS_ROLE_MANAGE.
  *   BUS_ERROR_WRONG_STATE: it runs, or is stopped, already.
- * - Logs(s name, s token, u lines) → (h): where the last lines about the service can be read, as journalctl(1)
- *   writes them with --output=json, for BUS_ROLE_MANAGE. BUS_ERROR_NO_JOURNAL.
+ * - Logs(s name, s token, u lines) → (h): where the last lines about the service can be read, as
+ * journalctl(1) writes them with --output=json, for BUS_ROLE_MANAGE. BUS_ERROR_NO_JOURNAL.
  * - Reload(s token, s client) → (u services, a(suuss) problems): as that one, for BUS_ROLE_MANAGE. */
 #define BUS_ADMIN_INTERFACE "org.dynapm1.Admin"
 #define BUS_AUTHORIZE "Authorize"
