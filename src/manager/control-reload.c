@@ -89,7 +89,7 @@ int reload_call_begin(Control *c, sd_bus_message *m, const Caller *caller, sd_bu
         call->next->prev = call;
     c->reload_calls = call;
     c->n_calls++;
-    call_describe(who, sizeof who, "by hand", caller);
+    call_describe(who, sizeof who, "asked for", caller);
     int r = reload_begin(&c->manager->reloads, who, on_done, call, &call->reload);
     if (r < 0) {
         reload_call_free(call);

@@ -473,27 +473,25 @@ def test_a_reload_at_the_end_is_refused_or_answered(site):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_fifty_reloads_lose_no_request_and_no_descriptor(site, workers):
-    steady, changing, moving = (site.app("echo.py", name=n, idleTimeout="never")
-                                for n in ("steady", "changing", "moving"))
+    steady, changing = (site.app("echo.py", name=n, idleTimeout="never") for n in ("steady", "changing"))
+    moving = [site.app("echo.py", name=f"moving{n}", host="moving.localhost", idleTimeout="never") for n in (0, 1)]
     ports = [process.free_port() for _ in range(4)]
-    gw = site.gateway(steady, changing, moving, workers=workers, config={})
+    gw = site.gateway(steady, changing, moving[1], workers=workers, config={})
     gw.curl("steady")
 
     def descriptors():
         return {pid: len(os.listdir(f"/proc/{pid}/fd")) for pid in [*gw.workers(), gw.manager_pid()]}
 
     extra = site.app(name="extra")
-    with Load(gw.address, [steady.host, changing.host, moving.host], kept=2, fresh=2, slow=1) as load:
+    with Load(gw.address, [steady.host, changing.host, "moving.localhost"], kept=2, fresh=2, slow=1) as load:
         for n in range(50):
             changing.config["idleTimeout"] = f"{n + 1}h"
             changing.config["routes"] = [{"type": "host", "value": changing.host},
                                          {"type": "port", "value": f"127.0.0.1:{ports[n % 4]}"}]
             changing.config.pop("host", None)
             # The same host is one service's, then another's.
-            name = f"moving{n % 2}"
-            gw.write(f"{name}.json", {**moving.config, "host": moving.host, "name": name})
-            for other in ("moving.json", f"moving{1 - n % 2}.json"):
-                (gw.config_dir / other).unlink(missing_ok=True)
+            write(gw, moving[n % 2])
+            remove(gw, moving[1 - n % 2])
             if n % 3 == 0:
                 write(gw, extra)
             elif n % 3 == 1:
@@ -514,7 +512,7 @@ def test_fifty_reloads_lose_no_request_and_no_descriptor(site, workers):
 
     ctl(gw, "stop", "steady", "changing", "moving1")
     reload_with(ports[0])
-    wait_for(lambda: not [s for s in (steady, changing, moving, extra) if s.running], "all have ended")
+    wait_for(lambda: not [s for s in (steady, changing, *moving, extra) if s.running], "all have ended")
     before = descriptors()
     for n in range(50):
         reload_with(ports[n % 4])
