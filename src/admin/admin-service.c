@@ -26,44 +26,43 @@ typedef enum FieldKind {
 typedef struct Field {
     const char *property, *json;
     FieldKind kind;
-    bool sample;
 } Field;
 
 /* Becomes a part of the durations. */
 #define DURATION_SUM "durationSum"
 
 static const Field fields[] = {
-        {"Name", "name", FIELD_TEXT, true},
-        {"State", "state", FIELD_TEXT, false},
-        {"StateReason", "stateReason", FIELD_TEXT, false},
-        {"Since", "since", FIELD_MOMENT, false},
-        {"Failure", "failure", FIELD_TEXT, false},
-        {"RetryAt", "retryAt", FIELD_MOMENT, false},
-        {"LastWakeReason", "lastWakeReason", FIELD_TEXT, false},
-        {"Kind", "kind", FIELD_TEXT, false},
-        {"Backend", "backend", FIELD_TEXT, false},
-        {"Unit", "unit", FIELD_TEXT, false},
-        {"MainPID", "pid", FIELD_PID, false},
-        {"Routes", "routes", FIELD_ROUTES, false},
-        {"HealthCheck", "healthCheck", FIELD_CHECK, false},
-        {"IdleTimeout", "idleTimeout", FIELD_TIMEOUT, false},
-        {"StartTimeout", "startTimeout", FIELD_TIMEOUT, false},
-        {"StopTimeout", "stopTimeout", FIELD_TIMEOUT, false},
-        {"TotalUptime", "totalUptime", FIELD_SPAN, false},
-        {"StartCount", "startCount", FIELD_COUNT, false},
-        {"LastStartDuration", "lastStartDuration", FIELD_SPAN, false},
-        {"LastActivity", "lastAccessTime", FIELD_ACCESS, true},
-        {"ActiveExchanges", "activeConnections", FIELD_COUNT, true},
-        {"Waiting", "waiting", FIELD_COUNT, true},
-        {"Requests", "requests", FIELD_COUNT, true},
-        {"IdleDeadline", "idleDeadline", FIELD_MOMENT, true},
-        {"MemoryCurrent", "memoryCurrent", FIELD_COUNT, true},
-        {"CPUUsageNSec", "cpuUsage", FIELD_NSEC, true},
-        {"RequestsByClass", "requestsByClass", FIELD_NAMED, true},
-        {"DurationHistogram", "durations", FIELD_BUCKETS, true},
-        {"DurationSum", DURATION_SUM, FIELD_SPAN, false},
-        {"BytesReceived", "bytesReceived", FIELD_COUNT, true},
-        {"BytesSent", "bytesSent", FIELD_COUNT, true},
+        {"Name", "name", FIELD_TEXT},
+        {"State", "state", FIELD_TEXT},
+        {"StateReason", "stateReason", FIELD_TEXT},
+        {"Since", "since", FIELD_MOMENT},
+        {"Failure", "failure", FIELD_TEXT},
+        {"RetryAt", "retryAt", FIELD_MOMENT},
+        {"LastWakeReason", "lastWakeReason", FIELD_TEXT},
+        {"Kind", "kind", FIELD_TEXT},
+        {"Backend", "backend", FIELD_TEXT},
+        {"Unit", "unit", FIELD_TEXT},
+        {"MainPID", "pid", FIELD_PID},
+        {"Routes", "routes", FIELD_ROUTES},
+        {"HealthCheck", "healthCheck", FIELD_CHECK},
+        {"IdleTimeout", "idleTimeout", FIELD_TIMEOUT},
+        {"StartTimeout", "startTimeout", FIELD_TIMEOUT},
+        {"StopTimeout", "stopTimeout", FIELD_TIMEOUT},
+        {"TotalUptime", "totalUptime", FIELD_SPAN},
+        {"StartCount", "startCount", FIELD_COUNT},
+        {"LastStartDuration", "lastStartDuration", FIELD_SPAN},
+        {"LastActivity", "lastAccessTime", FIELD_ACCESS},
+        {"ActiveExchanges", "activeConnections", FIELD_COUNT},
+        {"Waiting", "waiting", FIELD_COUNT},
+        {"Requests", "requests", FIELD_COUNT},
+        {"IdleDeadline", "idleDeadline", FIELD_MOMENT},
+        {"MemoryCurrent", "memoryCurrent", FIELD_COUNT},
+        {"CPUUsageNSec", "cpuUsage", FIELD_NSEC},
+        {"RequestsByClass", "requestsByClass", FIELD_NAMED},
+        {"DurationHistogram", "durations", FIELD_BUCKETS},
+        {"DurationSum", DURATION_SUM, FIELD_SPAN},
+        {"BytesReceived", "bytesReceived", FIELD_COUNT},
+        {"BytesSent", "bytesSent", FIELD_COUNT},
 };
 
 bool admin_json_add(json_object *object, const char *key, json_object *value)
@@ -446,17 +445,4 @@ int admin_services_read(sd_bus_message *m, json_object **ret)
     json_object_array_sort(all, compare_names);
     *ret = all;
     return 0;
-}
-
-json_object *admin_service_sample(json_object *service)
-{
-    json_object *sample = json_object_new_object();
-
-    for (size_t i = 0; sample && i < ELEMENTSOF(fields); i++)
-        if (fields[i].sample && !admin_json_add(sample, fields[i].json,
-                                        json_object_get(json_object_object_get(service, fields[i].json)))) {
-            json_object_put(sample);
-            return NULL;
-        }
-    return sample;
 }

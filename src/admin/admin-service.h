@@ -20,9 +20,6 @@ json_object *admin_logs_read(const char *text, size_t len);
 /* The reply of Reload: what a client is told of it. */
 int admin_reload_read(sd_bus_message *m, json_object **ret);
 
-/* Of a service only what changes all the time; a fresh object, NULL when out of memory. */
-json_object *admin_service_sample(json_object *service);
-
 const char *admin_service_name(json_object *service);
 
 /* Another object or nothing of it, when out of memory; `value` is taken in any case. False: out of memory. */

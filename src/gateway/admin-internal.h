@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 
 #include "admin/admin-request.h"
+#include "admin/admin-sample.h"
 #include "gateway/admin.h"
 
 typedef struct Look Look;
@@ -26,7 +27,7 @@ typedef struct AdminStreams {
     size_t n;
     sd_bus_slot *match, *subscription;
     sd_event_source *timer;
-    json_object *samples; /* by name, as they were told last */
+    AdminSamples samples; /* as they were told last */
     Look *snapshot, *sample;
     struct StateChange *changes;
     size_t n_changes;
@@ -80,6 +81,7 @@ void admin_answer_stream(Exchange *e, AdminStream *stream);
 typedef enum LookKind {
     LOOK_SERVICES, /* an array */
     LOOK_SERVICE,  /* an object, NULL: there is none of that name */
+    LOOK_SAMPLE,   /* the reply itself, for one who asks */
     LOOK_METRICS,  /* a file for Prometheus */
     LOOK_OPENMETRICS,
 } LookKind;
@@ -87,6 +89,7 @@ typedef enum LookKind {
 /* Borrowed. `status` other than 0: the question could not be answered. */
 typedef struct LookAnswer {
     json_object *found;
+    sd_bus_message *reply;
     int fd; /* of metrics, to be read from 0 on */
     unsigned status;
 } LookAnswer;

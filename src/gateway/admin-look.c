@@ -79,11 +79,13 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (!e && one)
         r = one->kind == LOOK_SERVICES  ? admin_services_read(m, &answer.found)
             : one->kind == LOOK_SERVICE ? admin_service_read(m, &answer.found)
+            : one->kind == LOOK_SAMPLE  ? 0
                                         : sd_bus_message_read(m, "h", &answer.fd);
     if (r < 0)
         log_warning_errno(r, "Cannot read what the manager says: %m");
     bool none = e && sd_bus_error_has_names(e, SD_BUS_ERROR_UNKNOWN_OBJECT, SD_BUS_ERROR_UNKNOWN_INTERFACE);
     l->call = sd_bus_slot_unref(l->call);
+    answer.reply = e ? NULL : m;
     answer.status = r < 0 || (e && !none) ? 503 : 0;
     tell(l, &answer);
     json_object_put(answer.found);
@@ -104,8 +106,9 @@ static int call(Looks *l, LookKind kind, const char *name)
         r = sd_bus_message_new_method_call(
                 bus, &m, NULL, BUS_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
     else if (kind != LOOK_SERVICE) {
-        r = sd_bus_message_new_method_call(bus, &m, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, "Metrics");
-        if (r >= 0)
+        r = sd_bus_message_new_method_call(
+                bus, &m, NULL, BUS_PATH, BUS_MANAGER_INTERFACE, kind == LOOK_SAMPLE ? "Sample" : "Metrics");
+        if (r >= 0 && kind != LOOK_SAMPLE)
             r = sd_bus_message_append(m, "s", kind == LOOK_METRICS ? "prometheus" : "openmetrics");
     } else if ((r = sd_bus_path_encode(BUS_SERVICES_PATH, name, &path)) >= 0 &&
                (r = sd_bus_message_new_method_call(

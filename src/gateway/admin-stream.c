@@ -174,29 +174,6 @@ ssize_t stream_read(AdminStream *s, char *buf, size_t max)
     return exchange_suspend(e) ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-/* What is another than it was told last; an array. */
-static json_object *changed_samples(AdminStreams *streams, json_object *services)
-{
-    json_object *changed = json_object_new_array(), *told = json_object_new_object();
-    size_t n = json_object_array_length(services);
-
-    for (size_t i = 0; changed && told && i < n; i++) {
-        json_object *service = json_object_array_get_idx(services, i);
-        json_object *sample = admin_service_sample(service), *before = NULL;
-        const char *name = admin_service_name(service);
-        if (!sample)
-            continue;
-        if (streams->samples)
-            (void) json_object_object_get_ex(streams->samples, name, &before);
-        if (!(before && json_object_equal(before, sample)))
-            (void) json_object_array_add(changed, json_object_get(sample));
-        (void) admin_json_add(told, name, sample);
-    }
-    json_object_put(streams->samples);
-    streams->samples = told;
-    return changed;
-}
-
 /* ── the snapshot ── */
 
 static void on_snapshot(const LookAnswer *answer, void *userdata)
@@ -209,8 +186,6 @@ static void on_snapshot(const LookAnswer *answer, void *userdata)
         streams_end(streams);
         return;
     }
-    if (!streams->samples) /* from here on what is another is told */
-        json_object_put(changed_samples(streams, found));
     _cleanup_(event_unrefp) Event *event =
             event_from(body_new("services", "services", json_object_get(found)), "data: ");
     for (AdminStream *s = streams->all; s; s = s->next) {
@@ -357,15 +332,14 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static void on_sample(const LookAnswer *answer, void *userdata)
 {
-    json_object *found = answer->found;
     AdminStreams *streams = userdata;
-    json_object *body = NULL;
+    json_object *body = NULL, *changed = NULL;
 
+    bool first = !streams->samples.seen; /* snapshots come after it: from there on what is another is told */
     streams->sample = NULL;
-    if (!found)
+    if (!answer->reply || admin_samples_read(&streams->samples, answer->reply, &changed) < 0)
         return;
-    json_object *changed = changed_samples(streams, found);
-    if (!changed || json_object_array_length(changed) == 0) {
+    if (first || json_object_array_length(changed) == 0) {
         json_object_put(changed);
         return;
     }
@@ -379,6 +353,12 @@ static void on_sample(const LookAnswer *answer, void *userdata)
     publish(streams, event);
 }
 
+static void ask_sample(AdminStreams *streams)
+{
+    if (!streams->sample)
+        (void) look_new(&streams->api->looks, LOOK_SAMPLE, NULL, on_sample, streams, &streams->sample);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
     AdminStreams *streams = userdata;
@@ -390,8 +370,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         streams->quiet = 0;
         publish(streams, comment);
     }
-    if (!streams->sample)
-        (void) look_new(&streams->api->looks, LOOK_SERVICES, NULL, on_sample, streams, &streams->sample);
+    ask_sample(streams);
     return 0;
 }
 
@@ -432,6 +411,7 @@ static int listen_to_manager(AdminStreams *streams)
             (r = event_arm_timer(streams->api->proxy->event, &streams->timer, SAMPLE_PAUSE, on_timer, streams,
                      "admin-sample")) < 0)
         return r;
+    ask_sample(streams);
     return 0;
 }
 
@@ -446,8 +426,7 @@ static void forget_manager(AdminStreams *streams)
     streams->sample = look_cancel(streams->sample);
     while (streams->changes)
         change_free(streams->changes);
-    json_object_put(streams->samples);
-    streams->samples = NULL;
+    admin_samples_done(&streams->samples);
     streams->quiet = 0;
 }
 
