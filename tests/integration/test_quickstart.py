@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """The quickstart as a newcomer runs it, and every example's drop-ins as the program reads them."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -34,9 +36,9 @@ def quickstart(tmp_path):
                              stdin=subprocess.DEVNULL, start_new_session=True,
                              env={**os.environ, "DYNAPM_BUILD_DIR": str(BUILD), "QUICKSTART_DIR": str(tmp_path / "work")})
 
-    def ask(name, *args):
+    def ask(name, *args, path="/"):
         # No --resolve: names under .localhost lead here by themselves, for curl and for browsers.
-        return curl(f"http://{name}.localhost:{port}/", *args)
+        return curl(f"http://{name}.localhost:{port}{path}", *args)
 
     ask.log, ask.process, ask.work = log, p, tmp_path / "work"
     try:
@@ -51,6 +53,11 @@ def quickstart(tmp_path):
 def test_both_services_of_the_quickstart_are_served_and_ctrl_c_ends_everything(quickstart):
     text = quickstart.log.read_text()
     assert "http://hello.localhost:" in text and "http://notes.localhost:" in text
+
+    assert re.search(r"http://dynapm\.localhost:\d+/_dynapm/", text)
+    assert "<title>dynapm</title>" in quickstart("dynapm", path="/_dynapm/").text
+    listed = json.loads(quickstart("dynapm", path="/_dynapm/api/services").text)["services"]
+    assert [(s["name"], s["state"]) for s in listed] == [("hello", "offline"), ("notes", "offline")]
 
     assert quickstart("hello").text.startswith("Hello! I was started 0.")
     assert quickstart("notes").text.startswith("<!doctype html>")
