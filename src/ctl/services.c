@@ -219,7 +219,6 @@ int services_read(sd_bus_message *m, Services *ret)
     if (r < 0)
         return r;
     if (all.n > 1)
-        if (all.n > 0)
         qsort(all.items, all.n, sizeof *all.items, by_name);
     *ret = all;
     all = (Services){};
