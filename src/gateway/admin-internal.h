@@ -58,6 +58,16 @@ struct AdminApi {
     unsigned n_unsaid;
 };
 
+/* ── admin-client.c ── */
+
+/* The value of a request's field, not terminated, until the request's end; NULL: there is none. */
+const char *admin_field(const Exchange *e, const char *name, size_t *ret_len);
+/* Did it come through a unix socket? Then it has no address. */
+bool admin_is_local(const Exchange *e);
+/* Who asks: the client behind the proxies that are trusted. False: they do not say. */
+bool admin_find_client(const Exchange *e, uint8_t address[static 16]);
+void admin_write_client(AdminExchange *x, const uint8_t address[static 16]);
+
 /* ── admin-answer.c: each → ANSWERED ── */
 
 /* `text` is taken. */
@@ -112,6 +122,24 @@ void looks_lost(Looks *l);
 int log_reader_new(AdminExchange *x, int fd, LogReader **ret);
 /* Forgets it; NULL is accepted. */
 LogReader *log_reader_free(LogReader *l);
+
+/* ── admin-event.c ── */
+
+typedef struct Event {
+    unsigned n_ref;
+    size_t len;
+    char text[];
+} Event;
+
+/* BEFORE TEXT and the empty line that ends an event. NULL: out of memory. */
+Event *event_new(const char *before, const char *text, size_t len);
+/* The same of a body, which is taken, and may be NULL. */
+Event *event_from(json_object *body, const char *before);
+Event *event_unref(Event *e);
+DEFINE_CLEANUP(Event *, event_unref)
+
+/* {"type": TYPE, KEY: VALUE}; `value` is taken. NULL: out of memory. */
+json_object *event_body_new(const char *type, const char *key, json_object *value);
 
 /* ── admin-stream.c ── */
 

@@ -25,12 +25,6 @@
 #define SAMPLE_PAUSE USEC_PER_SEC
 #define QUIET_MAX 15 /* samples: then a comment, for proxies that cut off who is silent */
 
-typedef struct Event {
-    unsigned n_ref;
-    size_t len;
-    char text[];
-} Event;
-
 struct AdminStream {
     AdminStreams *streams;
     AdminStream *prev, *next;
@@ -54,53 +48,6 @@ static uint64_t now_ms(void)
     struct timespec ts;
     (void) clock_gettime(CLOCK_REALTIME, &ts);
     return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
-}
-
-/* ── events ── */
-
-static Event *event_unref(Event *e)
-{
-    if (e && --e->n_ref == 0)
-        free(e);
-    return NULL;
-}
-DEFINE_CLEANUP(Event *, event_unref)
-
-static Event *event_new(const char *before, const char *text, size_t len)
-{
-    size_t n = strlen(before);
-
-    Event *e = malloc(sizeof *e + n + len + 3);
-    if (!e)
-        return NULL;
-    *e = (Event){.n_ref = 1, .len = n + len + 2};
-    memcpy(e->text, before, n);
-    memcpy(e->text + n, text, len);
-    memcpy(e->text + n + len, "\n\n", 3);
-    return e;
-}
-
-/* {"type": TYPE, KEY: VALUE, …}; `value` is taken. */
-static json_object *body_new(const char *type, const char *key, json_object *value)
-{
-    json_object *o = json_object_new_object();
-
-    if (o && admin_json_add(o, "type", json_object_new_string(type)) && admin_json_add(o, key, value))
-        return o;
-    if (!o)
-        json_object_put(value);
-    json_object_put(o);
-    return NULL;
-}
-
-/* `body` is taken; NULL: out of memory. */
-static Event *event_from(json_object *body, const char *before)
-{
-    size_t len = 0;
-
-    _cleanup_free_ char *text = body ? admin_json_text(body, &len) : NULL;
-    json_object_put(body);
-    return text ? event_new(before, text, len) : NULL;
 }
 
 /* ── streams ── */
@@ -187,7 +134,7 @@ static void on_snapshot(const LookAnswer *answer, void *userdata)
         return;
     }
     _cleanup_(event_unrefp) Event *event =
-            event_from(body_new("services", "services", json_object_get(found)), "data: ");
+            event_from(event_body_new("services", "services", json_object_get(found)), "data: ");
     for (AdminStream *s = streams->all; s; s = s->next) {
         if (!s->stale)
             continue;
@@ -237,7 +184,7 @@ static void on_changed_service(const LookAnswer *answer, void *userdata)
         if (admin_json_add(found, "state", json_object_new_string(c->state)) &&
                 admin_json_add(found, "status", json_object_new_string(status_text)) &&
                 admin_json_add(found, "stateReason", json_object_new_string(c->reason)))
-            body = body_new("state", "service", json_object_get(found));
+            body = event_body_new("state", "service", json_object_get(found));
         if (body && !admin_json_add(body, "before", json_object_new_string(c->before))) {
             json_object_put(body);
             body = NULL;
@@ -290,7 +237,7 @@ static void service_came_or_went(AdminStreams *streams, sd_bus_message *m, const
     if (sd_bus_message_read(m, "s", &name) < 0)
         return;
     _cleanup_(event_unrefp) Event *event =
-            event_from(body_new(type, "name", json_object_new_string(name)), "data: ");
+            event_from(event_body_new(type, "name", json_object_new_string(name)), "data: ");
     publish(streams, event);
 }
 
@@ -302,7 +249,7 @@ static void reloaded(AdminStreams *streams, sd_bus_message *m)
     if (sd_bus_message_read(m, "u", &problems) < 0)
         return;
     _cleanup_(event_unrefp) Event *event =
-            event_from(body_new("reloaded", "problems", json_object_new_int64(problems)), "data: ");
+            event_from(event_body_new("reloaded", "problems", json_object_new_int64(problems)), "data: ");
     publish(streams, event);
     for (AdminStream *s = streams->all; s; s = s->next) {
         s->stale = true;
@@ -343,7 +290,7 @@ static void on_sample(const LookAnswer *answer, void *userdata)
         json_object_put(changed);
         return;
     }
-    body = body_new("sample", "services", changed);
+    body = event_body_new("sample", "services", changed);
     if (body && !admin_json_add(body, "time", json_object_new_uint64(now_ms()))) {
         json_object_put(body);
         body = NULL;
@@ -434,7 +381,7 @@ static void forget_manager(AdminStreams *streams)
  * hostnames. */
 static Event *greeting(const AdminApi *a, const char *role)
 {
-    json_object *body = body_new("connected", "version", json_object_new_string(DYNAPM_VERSION));
+    json_object *body = event_body_new("connected", "version", json_object_new_string(DYNAPM_VERSION));
     uint16_t port = listeners_main_port(a->listeners);
 
     if (body && (!admin_json_add(body, "timestamp", json_object_new_uint64(now_ms())) ||

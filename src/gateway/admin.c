@@ -9,7 +9,6 @@
 
 #include "gateway/admin.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -22,7 +21,6 @@
 #define AUTHORIZE_LIMIT (30 * USEC_PER_SEC)
 #define OPERATION_LIMIT (24 * 60 * USEC_PER_MINUTE) /* a start has its own limit, in the manager */
 #define WARN_PAUSE USEC_PER_SEC
-#define FORWARDED_MAX 1024
 
 AdminApi *admin_api_new(struct Proxy *p, Link *link, const Listeners *listeners)
 {
@@ -73,107 +71,7 @@ bool admin_is_addressed(const Exchange *e)
     return s->admin_on_main && own_name(e) && e->facts.host && is_host(e, own_name(e));
 }
 
-/* ── from where? ── */
-
-typedef struct Fields {
-    char text[FORWARDED_MAX];
-    size_t len;
-    bool other, too_long; /* a Forwarded field is there, of which we make nothing */
-} Fields;
-
-static enum MHD_Result on_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
-        const char *value, size_t value_len)
-{
-    Fields *f = cls;
-
-    f->other |= name_len == STRLEN("Forwarded") && strncasecmp(name, "Forwarded", name_len) == 0;
-    if (name_len != STRLEN("X-Forwarded-For") || strncasecmp(name, "X-Forwarded-For", name_len) != 0)
-        return MHD_YES;
-    f->too_long |= f->len + value_len + 2 > sizeof f->text;
-    if (f->too_long)
-        return MHD_NO;
-    f->text[f->len++] = ',';
-    if (value_len > 0)
-        memcpy(f->text + f->len, value, value_len);
-    f->len += value_len;
-    f->text[f->len] = 0;
-    return MHD_YES;
-}
-
-/* An address as X-Forwarded-For has it: perhaps in brackets, perhaps with a port. */
-static bool parse_address(char *s, uint8_t ret[static 16])
-{
-    struct in_addr v4;
-
-    s += strspn(s, " \t");
-    s[strcspn(s, " \t")] = 0;
-    if (*s == '[') {
-        s++;
-        s[strcspn(s, "]")] = 0;
-    } else if (strchr(s, ':') == strrchr(s, ':'))
-        s[strcspn(s, ":")] = 0;
-    if (inet_pton(AF_INET6, s, ret) == 1)
-        return true;
-    if (inet_pton(AF_INET, s, &v4) != 1)
-        return false;
-    memset(ret, 0, 10);
-    memset(ret + 10, 0xff, 2);
-    memcpy(ret + 12, &v4, 4);
-    return true;
-}
-
-/* The client behind the proxies that are trusted: from the last that was added back to the first that is none
- * of them. False: they do not say. */
-static bool find_client(const Exchange *e, uint8_t address[static 16])
-{
-    Fields f = {};
-    char *comma;
-
-    memcpy(address, e->client->address, 16);
-    if (!e->client->trusted)
-        return true;
-    (void) MHD_get_connection_values_n(e->mhd, MHD_HEADER_KIND, on_field, &f);
-    if (f.too_long || (f.len == 0 && f.other))
-        return false;
-    while (f.len > 0 && (comma = strrchr(f.text, ','))) {
-        if (!parse_address(comma + 1, address))
-            return false;
-        if (!route_image_trusts(e->routes, address))
-            return true;
-        *comma = 0;
-    }
-    return true;
-}
-
-/* Who comes through a unix socket has no address; its mode says who may. */
-static bool is_local(const Exchange *e)
-{
-    static const uint8_t none[16];
-    return !e->client->ends && memcmp(e->client->address, none, sizeof none) == 0;
-}
-
-static void write_client(AdminExchange *x, const uint8_t address[static 16])
-{
-    bool v4 = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *) address);
-
-    if (is_local(x->exchange))
-        strcpy(x->client, "local");
-    else if (!inet_ntop(v4 ? AF_INET : AF_INET6, address + (v4 ? 12 : 0), x->client, sizeof x->client))
-        strcpy(x->client, "?");
-}
-
 /* ── the head ── */
-
-static const char *field(const Exchange *e, const char *name, size_t *ret_len)
-{
-    const char *value = NULL;
-
-    *ret_len = 0;
-    if (MHD_lookup_connection_value_n(e->mhd, MHD_HEADER_KIND, name, strlen(name), &value, ret_len) !=
-            MHD_YES)
-        return NULL;
-    return value ?: "";
-}
 
 static int check_origin(const AdminExchange *x, AdminRefusal *refusal)
 {
@@ -181,13 +79,14 @@ static int check_origin(const AdminExchange *x, AdminRefusal *refusal)
     const RequestFacts *f = &e->facts;
     size_t origin_len, site_len;
 
-    if (!is_local(e) && !admin_host_is_ours(f->host ?: "", f->host_len, own_name(e))) {
+    if (!admin_is_local(e) && !admin_host_is_ours(f->host ?: "", f->host_len, own_name(e))) {
         *refusal = (AdminRefusal){403, "The admin API is not called so: see adminApi.hostname.", NULL};
         return -EBADMSG;
     }
     if (!admin_operation_changes(x->request.operation))
         return 0;
-    const char *origin = field(e, "Origin", &origin_len), *site = field(e, "Sec-Fetch-Site", &site_len);
+    const char *origin = admin_field(e, "Origin", &origin_len),
+               *site = admin_field(e, "Sec-Fetch-Site", &site_len);
     if (admin_origin_is_ours(origin, origin_len, site, site_len, f->authority ?: "", f->authority_len))
         return 0;
     *refusal = (AdminRefusal){403, "Pages of others may change nothing here.", NULL};
@@ -199,9 +98,9 @@ static int check(AdminExchange *x, AdminRefusal *refusal)
     Exchange *e = x->exchange;
     uint8_t address[16];
 
-    bool known = is_local(e) || find_client(e, address);
-    write_client(x, known ? address : e->client->address);
-    if (!is_local(e) && (!known || !route_image_lets_administer(e->routes, address))) {
+    bool known = admin_is_local(e) || admin_find_client(e, address);
+    admin_write_client(x, known ? address : e->client->address);
+    if (!admin_is_local(e) && (!known || !route_image_lets_administer(e->routes, address))) {
         *refusal = (AdminRefusal){403, "The admin API is not for this address.", NULL};
         return -EBADMSG;
     }
@@ -274,7 +173,7 @@ static bool wants_openmetrics(const Exchange *e)
 {
     static const char type[] = "application/openmetrics-text";
     size_t len;
-    const char *accept = field(e, "Accept", &len);
+    const char *accept = admin_field(e, "Accept", &len);
     return accept && memmem(accept, len, type, STRLEN("application/openmetrics-text"));
 }
 
@@ -394,7 +293,7 @@ static int call(AdminExchange *x, const char *method, const char *token, uint64_
 static bool read_token(const Exchange *e, char token[static ADMIN_TOKEN_MAX + 1])
 {
     size_t len;
-    const char *value = field(e, "Authorization", &len);
+    const char *value = admin_field(e, "Authorization", &len);
     return admin_bearer(value, len, token) >= 0;
 }
 
@@ -492,7 +391,7 @@ static int on_authorized(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (e)
         admin_answer_failure(x->exchange, e);
     else if (sd_bus_message_read(m, "s", &role) < 0 || streq(role, BUS_ROLE_NONE))
-        refuse_token(x, field(x->exchange, "Authorization", &ignored));
+        refuse_token(x, admin_field(x->exchange, "Authorization", &ignored));
     else if ((admin_operation_changes(x->request.operation) ||
                      admin_operation_is_private(x->request.operation)) &&
              !streq(role, BUS_ROLE_MANAGE)) {
@@ -553,7 +452,8 @@ static void look_again(AdminExchange *x)
     route_image_unref(e->routes);
     e->routes = route_image_ref(e->client->proxy->routes);
     bool may = admin_is_addressed(e) &&
-               (is_local(e) || (find_client(e, address) && route_image_lets_administer(e->routes, address)));
+               (admin_is_local(e) ||
+                       (admin_find_client(e, address) && route_image_lets_administer(e->routes, address)));
     sd_bus_slot_unref(TAKE_PTR(x->call));
     if (!may || !read_token(e, token) ||
             call(x, BUS_AUTHORIZE, token, AUTHORIZE_LIMIT, on_authorized_still) < 0)
