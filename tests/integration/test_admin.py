@@ -601,6 +601,19 @@ def test_who_leaves_before_the_answer_harms_nobody(site, make):
     assert socket.create_connection(admin.address).close() is None
 
 
+def test_prometheus_scrapes_it_in_the_format_that_it_asks_for(site, make):
+    gw, admin = make(site.app(idleTimeout="1h"))
+    assert gw.curl("blog").status == 200
+    refused(admin.ask("/metrics", token="wrong"), 401)
+    for accept, kind in (("", "text/plain; version=0.0.4; charset=utf-8"),
+                         ("application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5",
+                          "application/openmetrics-text; version=1.0.0; charset=utf-8")):
+        r = admin.ask("/metrics", fields=[f"Accept: {accept}"], token=READ_TOKEN)
+        assert (r.status, r.get("Content-Type")) == (200, kind)
+        assert r.complete and "# TYPE dynapm_" in r.text and "blog" in r.text
+        assert r.text.endswith("# EOF\n") == kind.startswith("application")
+
+
 # ── another configuration ──
 
 
