@@ -15,11 +15,13 @@
 
 #include "gateway/error-page.h"
 #include "gateway/exchange.h"
+#include "gateway/lodging.h"
 #include "gateway/proxy.h"
 #include "util/log.h"
 
 #define BLOCK_SIZE (128 * 1024)
 #define WHOLE_MAX (96 * 1024)
+#define OWN_FIELDS 512 /* what the library and we add to a head, at most */
 
 static bool add_header(struct MHD_Response *r, const char *name, const char *value)
 {
@@ -234,7 +236,8 @@ static struct MHD_Response *make_streaming(Exchange *e, uint64_t size)
 {
     size_t block = BLOCK_SIZE;
 
-    if (size == MHD_SIZE_UNKNOWN)
+    e->open_ended = size == MHD_SIZE_UNKNOWN;
+    if (e->open_ended)
         /* Chunks are built in the connection's own memory; who does not know them gets plain blocks until the
          * end. */
         block = e->facts.http_1_0 ? BLOCK_SIZE : 64;
@@ -348,25 +351,46 @@ static enum MHD_Result on_any_value(void *cls, enum MHD_ValueKind kind, const ch
 }
 
 /* The library builds an answer's head in what the request has left of its memory, and closes without a word
- * where that does not do. */
-static bool head_fits(Exchange *e, size_t head_len)
+ * where that does not do. `always`: what there is room for in any case. */
+static bool head_fits(Exchange *e, size_t head_len, size_t pool, size_t always)
 {
     PoolUse u = {};
     const union MHD_ConnectionInfo *size;
 
-    if (head_len < 4096)
-        return true; /* hall_pool_size() is twice the largest request head */
+    if (head_len < always)
+        return true;
     size = MHD_get_connection_info(e->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     (void) MHD_get_connection_values_n(
             e->mhd, MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND, on_any_value, &u);
-    return size && size->header_size + u.bytes + head_len + 512 < hall_pool_size(e->client->hall);
+    return size && size->header_size + u.bytes + head_len + OWN_FIELDS < pool;
+}
+
+/* Where the client is, or after it has moved: a small hall is left for an answer that is too large, which is
+ * the last that happens on the connection. */
+static bool make_fit(Exchange *e, size_t head_len)
+{
+    Client *c = e->client;
+    size_t pool = c->small ? server_pool_size(c->proxy->server) : hall_pool_size(c->hall);
+
+    e->large_answer = head_len >= SMALL_ANSWER - OWN_FIELDS;
+    bool fits = !c->small && head_fits(e, head_len, pool, 4096); /* twice the largest request head */
+    if (c->small) {
+        e->large_answer = !head_fits(e, head_len, SMALL_POOL, SMALL_ANSWER - OWN_FIELDS);
+        fits = !e->large_answer || head_fits(e, head_len, pool, 0);
+    }
+    if (!fits) {
+        e->large_answer = false;
+        return false;
+    }
+    e->close |= c->small && e->large_answer;
+    return true;
 }
 
 void answer_from_upstream(Exchange *e, const ResponseHead *head, size_t head_len, char *data, size_t len)
 {
     bool bad = false;
 
-    if (!head_fits(e, head_len)) {
+    if (!make_fit(e, head_len)) {
         exchange_release_upstream(e, false);
         exchange_count_error(e, UPSTREAM_BAD_ANSWER);
         answer_error(e, 502, "The service sent an answer with too large a head.", 0);

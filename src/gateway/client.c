@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "gateway/exchange.h"
+#include "gateway/lodging.h"
 #include "gateway/preamble.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
@@ -50,7 +51,7 @@ static void on_idle_expired(Deadline *d)
         client_drop(c);
         return;
     }
-    if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+    if (c->tap.held || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
         deadline_set(&c->deadline, &c->proxy->clients.heads);
     else
         client_end(c);
@@ -383,7 +384,9 @@ void client_closing(Client *c)
 void client_closed(Client *c)
 {
     c->mhd = NULL;
-    if (c->heir >= 0) {
+    if (c->heir >= 0 && c->tap.held)
+        lodging_move(c);
+    else if (c->heir >= 0) {
         if (slumber_fall_asleep(c) < 0)
             client_drop(c);
     } else if (!c->tunnel)
@@ -424,6 +427,8 @@ void client_free(Client *c)
 {
     Clients *cs = &c->proxy->clients;
 
+    if (c->exchange) /* its answer was on its way to another hall */
+        exchange_completed(c->exchange, false);
     deadline_clear(&c->deadline);
     tap_close(&c->tap);
     poller_forget(&c->proxy->poller, &c->watch, false);

@@ -40,6 +40,9 @@ struct Client {
     bool gone;           /* its end of the connection is closed */
     bool shut;           /* so is ours */
     bool begun;          /* it has sent a request line that could be read */
+    bool small;          /* its hall is a small one (lodging.h) */
+    uint8_t n_small;     /* small requests in turn */
+    uint8_t small_after; /* so many of them, and it moves to a small hall */
     bool asleep;         /* nothing happens on it, the library has not got it (slumber.h) */
     bool is_ip;          /* else a unix socket */
     bool preamble;       /* a PROXY header has to come first */

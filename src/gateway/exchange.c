@@ -17,10 +17,10 @@
 #include "gateway/admin.h"
 #include "gateway/error-page.h"
 #include "gateway/head-audit.h"
+#include "gateway/lodging.h"
 #include "gateway/proxy.h"
 #include "util/log.h"
 
-#define ADMISSION_SPAN (100 * USEC_PER_MSEC)
 #define BAD_CHUNKS "The request's chunks are malformed."
 #define DISCARD_MAX                                                                                          \
     (64 * 1024 * 1024) /* bytes read on after an early answer, so that the client gets to see it */
@@ -35,6 +35,11 @@ Exchange *exchange_new(Client *c, struct MHD_Connection *mhd, const char *target
     size_t n = target ? strlen(target) : 0;
 
     client_head_begins(c);
+    if (c->exchange) { /* it has come from another hall, to bring its answer to the client */
+        c->exchange->mhd = mhd;
+        client_head_complete(c);
+        return c->exchange;
+    }
     Exchange *e = calloc(1, sizeof *e + n + 1);
     if (!e)
         return NULL;
@@ -61,12 +66,19 @@ static void stop_lingering(Exchange *e)
     }
 }
 
+/* Was it of the kind that small halls are for? */
+static bool is_small(const Exchange *e)
+{
+    return e->facts.body == REQUEST_BODY_NONE && !e->large_answer && !e->open_ended;
+}
+
 void exchange_completed(Exchange *e, bool ok)
 {
-    if (!e)
+    if (!e || TAKE_GENERIC(e->moving, false))
         return;
     Client *c = e->client;
 
+    lodging_note(c, is_small(e));
     deadline_clear(&e->wait);
     deadline_clear(&e->total);
     deadline_clear(&e->admission);
@@ -82,6 +94,7 @@ void exchange_completed(Exchange *e, bool ok)
         MHD_destroy_response(e->response);
     route_image_unref(e->routes);
     tap_next(&c->tap, e->facts.body == REQUEST_BODY_CHUNKED ? c->tap.scanned : e->facts.content_length);
+    free(e->authority);
     free(e->out);
     free(e->in);
     free(e);
@@ -124,9 +137,7 @@ void exchange_abort(Exchange *e)
     exchange_poke(e);
 }
 
-/* It may go upstream, which it does when the handler is called next. If the library waits for more of its
- * body just now, that is for its client to bring about: within the limits of a body. */
-static void make_ready(Exchange *e)
+void exchange_make_ready(Exchange *e)
 {
     Proxy *p = proxy_of(e);
 
@@ -144,7 +155,7 @@ static void on_proceed(Ticket *t, const GateVerdict *verdict)
     Exchange *e = container_of(t, Exchange, ticket);
 
     if (verdict->online)
-        make_ready(e);
+        exchange_make_ready(e);
     else
         answer_error(e, 503, verdict->why, verdict->retry_after);
     exchange_poke(e);
@@ -304,11 +315,15 @@ static enum MHD_Result wait_for_answer(Exchange *e)
 static enum MHD_Result queue_answer(Exchange *e)
 {
     stop_lingering(e);
+    if (e->large_answer && e->client->small) {
+        if (!lodging_take_answer(e))
+            exchange_abort(e);
+        return MHD_NO;
+    }
     return answer_queue(e) ? MHD_YES : MHD_NO;
 }
 
-/* The library takes no answer in the middle of a request; as nothing of one was written yet, we may. */
-static void refuse_body(Exchange *e, unsigned status)
+void exchange_refuse_body(Exchange *e, unsigned status)
 {
     char answer[128];
 
@@ -346,7 +361,7 @@ static enum MHD_Result take_body(Exchange *e, const char *upload, size_t *upload
         e->discarded += *upload_size;
         *upload_size = 0;
         if (e->discarded > ADMIN_BODY_MAX) {
-            refuse_body(e, 413);
+            exchange_refuse_body(e, 413);
             return MHD_NO;
         }
         deadline_set(&e->wait, &p->body_idle);
@@ -401,7 +416,7 @@ enum MHD_Result exchange_handle(
         return queue_answer(e);
     }
     if (!body_is_sound(e, *upload_size > 0)) {
-        refuse_body(e, 400);
+        exchange_refuse_body(e, 400);
         return MHD_NO;
     }
     if (*upload_size > 0)
@@ -422,69 +437,4 @@ enum MHD_Result exchange_handle(
     if (e->state == EXCHANGE_ABORTED)
         return MHD_NO;
     return wait_for_answer(e);
-}
-
-/* ── limits in time ── */
-
-static void on_body_total(Deadline *d)
-{
-    refuse_body(container_of(d, Exchange, total), 408);
-}
-
-static void on_body_idle(Deadline *d)
-{
-    refuse_body(container_of(d, Exchange, wait), 408);
-}
-
-static void on_first_byte(Deadline *d)
-{
-    Exchange *e = container_of(d, Exchange, wait);
-
-    exchange_release_upstream(e, false);
-    exchange_count_error(e, UPSTREAM_TIMEOUT);
-    answer_error(e, 504, "The service did not answer in time.", 0);
-    exchange_poke(e);
-}
-
-static void on_upstream_stalled(Deadline *d)
-{
-    Exchange *e = container_of(d, Exchange, wait);
-
-    exchange_count_error(e, UPSTREAM_TIMEOUT);
-    exchange_abort(e);
-}
-
-static void on_untaken(Deadline *d)
-{
-    Exchange *e = container_of(d, Exchange, wait);
-
-    client_give_up(e->client);
-    exchange_abort(e);
-}
-
-/* It takes its time, which is for the service to say, or for its client: the next of those who waited may go.
- */
-static void on_admission(Deadline *d)
-{
-    ticket_answered(&container_of(d, Exchange, admission)->ticket);
-}
-
-static void on_backlog(Deadline *d)
-{
-    Exchange *e = container_of(d, Exchange, wait);
-
-    make_ready(e);
-    exchange_poke(e);
-}
-
-void exchange_init_deadlines(Proxy *p)
-{
-    deadline_queue_init(&p->body_total, &p->deadlines, USEC_INFINITY, on_body_total);
-    deadline_queue_init(&p->body_idle, &p->deadlines, USEC_INFINITY, on_body_idle);
-    deadline_queue_init(&p->first_byte, &p->deadlines, USEC_INFINITY, on_first_byte);
-    deadline_queue_init(&p->upstream_idle, &p->deadlines, USEC_INFINITY, on_upstream_stalled);
-    deadline_queue_init(&p->client_write, &p->deadlines, USEC_INFINITY, on_untaken);
-    deadline_queue_init(&p->backlog, &p->deadlines, 5 * USEC_PER_MSEC, on_backlog);
-    deadline_queue_init(&p->admission, &p->deadlines, ADMISSION_SPAN, on_admission);
-    interim_init_deadline(p);
 }

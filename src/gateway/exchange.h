@@ -37,9 +37,13 @@ typedef struct Exchange {
     bool head_done;    /* the handler's first call is over */
     bool request_done; /* the handler's last call has come: the request was read */
     bool close;        /* close the connection after the answer */
+    bool large_answer; /* its head is not for a small hall (lodging.h) */
+    bool open_ended;   /* it is sent in pieces of what memory its connection has */
+    bool moving;       /* to another hall, with its answer */
 
     /* The request. */
     RequestFacts facts;
+    char *authority;              /* a copy, of one whose answer has moved */
     const char *method, *version; /* libmicrohttpd's, until completion */
     const char *raw_target;       /* where it was read to */
     size_t target_len;
@@ -85,12 +89,18 @@ typedef struct Exchange {
 
 struct Proxy;
 
-/* Sets up the proxy's queues of limits, all unlimited until the settings are known. */
+/* exchange-limits.c: sets up the proxy's queues of limits, all unlimited until the settings are known. */
 void exchange_init_deadlines(struct Proxy *p);
+/* It may go upstream, which it does when the handler is called next. If the library waits for more of its
+ * body just now, that is for its client to bring about: within the limits of a body. */
+void exchange_make_ready(Exchange *e);
+/* The library takes no answer in the middle of a request; as nothing of one was written yet, we may. */
+void exchange_refuse_body(Exchange *e, unsigned status);
 
 /* ── called by the server ── */
 
-/* A request's first line was read. NULL when out of memory: the handler then closes. */
+/* A request's first line was read, of a new one or of one that stands for the client's request whose answer
+ * moves here (lodging.h). NULL when out of memory: the handler then closes. */
 Exchange *exchange_new(Client *c, struct MHD_Connection *mhd, const char *target);
 /* libmicrohttpd's access handler. */
 enum MHD_Result exchange_handle(

@@ -3,7 +3,7 @@
 /* Owns the daemon objects, of which each serves up to HALL_SIZE connections: the library walks all of a
  * daemon's suspended connections whenever one is resumed, and with thousands in one daemon that wait for a
  * service, or for the next event of a stream, that would cost more than a request does. Connections go to the
- * first hall that has room, so that a few share one.
+ * first hall of their kind (lodging.h) that has room, so that a few share one.
  *
  * What has to be right here, learnt from the library's source (0.9.75):
  *
@@ -26,6 +26,7 @@
 
 #include "gateway/exchange.h"
 #include "gateway/head-audit.h"
+#include "gateway/lodging.h"
 #include "gateway/proxy.h"
 #include "util/event.h"
 #include "util/log.h"
@@ -42,6 +43,7 @@ struct Hall {
     unsigned n_clients, n_lingering;
     uint32_t max_head; /* of its connections' requests, whose memory is measured by it */
     bool kicked, progress, running, linger_armed;
+    bool small;  /* the connections' memory is SMALL_POOL */
     bool queued; /* in server->kicked */
     Hall *next_kicked;
 };
@@ -182,13 +184,14 @@ static Hall *hall_free(Hall *h)
  * without it, a connection that is added would be looked at only later. */
 #define NO_THREAD_SAFETY (1U << 19)
 
-static int hall_new(Server *s, Hall **ret)
+static int hall_new(Server *s, bool small, Hall **ret)
 {
     Hall *h = new0(Hall, 1);
     if (!h)
         return -ENOMEM;
     h->server = s;
     h->max_head = s->max_head;
+    h->small = small;
     /* Suspending without MHD_USE_ITC: nobody resumes from another thread. */
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
                                          (MHD_ALLOW_SUSPEND_RESUME & ~MHD_USE_ITC) | MHD_ALLOW_UPGRADE |
@@ -220,27 +223,35 @@ static int hall_new(Server *s, Hall **ret)
 }
 
 /* Opens one more. 0 or -errno. */
-static int add_hall(Server *s)
+static int add_hall(Server *s, bool small)
 {
     Hall **grown = reallocarray(s->halls, s->n_halls + 1, sizeof *grown);
     if (!grown)
         return -ENOMEM;
     s->halls = grown;
-    int r = hall_new(s, &s->halls[s->n_halls]);
+    int r = hall_new(s, small, &s->halls[s->n_halls]);
     if (r >= 0)
         s->n_halls++;
     return r;
 }
 
-/* The first that has room; where there is none and none can be opened, the last is the most likely to. */
-static Hall *hall_with_room(Server *s)
+/* The first of its kind that has room; where there is none and none can be opened, the last is the most
+ * likely to, or the first of all, which is large and does for everything. */
+static Hall *hall_with_room(Server *s, bool small)
 {
+    Hall *last = s->halls[0];
+
     for (size_t i = 0; i < s->n_halls; i++)
-        if (s->halls[i]->n_clients < HALL_SIZE && s->halls[i]->max_head == s->max_head)
-            return s->halls[i];
-    int r = add_hall(s);
-    if (r < 0)
+        if (s->halls[i]->small == small && (small || s->halls[i]->max_head == s->max_head)) {
+            last = s->halls[i];
+            if (last->n_clients < HALL_SIZE)
+                return last;
+        }
+    int r = add_hall(s, small);
+    if (r < 0) {
         log_warning_errno(r, "Cannot start another libmicrohttpd: %m");
+        return last;
+    }
     return s->halls[s->n_halls - 1];
 }
 
@@ -262,7 +273,7 @@ int server_new(Proxy *p, uint32_t max_head, Server **ret)
     s->proxy = p;
     s->max_head = max_head;
     s->strict = strict;
-    r = add_hall(s);
+    r = add_hall(s, false);
     if (r < 0) {
         server_free(s);
         return log_error_errno(r, "Cannot start libmicrohttpd: %m");
@@ -292,8 +303,10 @@ Server *server_free(Server *s)
 
 int server_add_connection(Server *s, Client *c, const struct sockaddr *address, socklen_t len)
 {
-    Hall *h = hall_with_room(s);
+    Hall *h = hall_with_room(s, c->small);
 
+    lodging_attend(c);
+    c->small = h->small;
     c->hall = h;
     h->accepting = c;
     enum MHD_Result r = MHD_add_connection(h->daemon, c->fd, address, len);
@@ -348,9 +361,24 @@ void server_set_max_head(Server *s, uint32_t max_head)
 
 /* Half of it is for a head. libmicrohttpd 1.0, the strict one, moves what it has received behind a head,
  * where the tap looks for it, if it has less room left there than its MHD_BUF_INC_SIZE. */
+static size_t pool_size(const Server *s, uint32_t max_head)
+{
+    return 2 * ((size_t) max_head + (s->strict ? 1536 : 0));
+}
+
+size_t server_pool_size(const Server *s)
+{
+    return pool_size(s, s->max_head);
+}
+
+bool server_has_small_halls(const Server *s)
+{
+    return server_pool_size(s) > SMALL_POOL;
+}
+
 size_t hall_pool_size(const Hall *h)
 {
-    return 2 * ((size_t) h->max_head + (h->server->strict ? 1536 : 0));
+    return h->small ? SMALL_POOL : pool_size(h->server, h->max_head);
 }
 
 uint32_t hall_max_head(const Hall *h)

@@ -27,12 +27,18 @@ const char *server_library_version(void);
 /* Of connections that come from now on. */
 void server_set_max_head(Server *s, uint32_t max_head);
 
-/* Gives a hall the client (c->hall from then on) and its descriptor. 0 or -EIO. */
+/* Are there two kinds of halls? Not where the largest head is small itself. */
+bool server_has_small_halls(const Server *s);
+
+/* Gives a hall, a small one if c->small, the client (c->hall from then on) and its descriptor. 0 or -EIO. */
 int server_add_connection(Server *s, struct Client *c, const struct sockaddr *address, socklen_t len);
 /* Has all halls run as soon as the loop comes by. */
 void server_kick(Server *s);
 /* Runs those now that were kicked: for the end of a batch of events. */
 void server_run_if_kicked(Server *s);
+
+/* Bytes of a connection's memory in the next hall of the large kind: request and response heads share it. */
+size_t server_pool_size(const Server *s);
 
 /* ── one hall ── */
 

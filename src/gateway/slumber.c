@@ -76,35 +76,43 @@ int slumber_fall_asleep(Client *c)
 /* The library wants to know whose connection it is; only its family means something to it. */
 static void make_address(const Client *c, SocketAddress *ret)
 {
+    struct in6_addr a;
+
     *ret = (SocketAddress){.len = sizeof ret->un, .sa.sa_family = AF_UNIX};
     if (!c->is_ip)
         return;
-    if (IN6_IS_ADDR_V4MAPPED((const struct in6_addr *) c->address)) {
+    memcpy(&a, c->address, sizeof a);
+    if (IN6_IS_ADDR_V4MAPPED(&a)) {
         *ret = (SocketAddress){.len = sizeof ret->in, .in.sin_family = AF_INET};
         memcpy(&ret->in.sin_addr, c->address + 12, 4);
     } else {
-        *ret = (SocketAddress){.len = sizeof ret->in6, .in6.sin6_family = AF_INET6};
-        memcpy(&ret->in6.sin6_addr, c->address, 16);
+        *ret = (SocketAddress){.len = sizeof ret->in6, .in6 = {.sin6_family = AF_INET6, .sin6_addr = a}};
     }
+}
+
+void slumber_rejoin(Client *c, char *held, size_t n)
+{
+    SocketAddress a;
+
+    make_address(c, &a);
+    int r = tap_open(&c->tap, c->fd);
+    if (r < 0) {
+        free(held);
+        client_drop(c);
+        return;
+    }
+    tap_give_back(&c->tap, held, n);
+    /* From here on the library closes the descriptor, also on failure. */
+    if (server_add_connection(c->proxy->server, c, &a.sa, a.len) < 0)
+        client_free(c);
 }
 
 static void wake(Client *c)
 {
-    Proxy *p = c->proxy;
-    SocketAddress a;
-
-    make_address(c, &a);
     c->asleep = false;
-    int r = tap_open(&c->tap, c->fd);
-    if (r < 0) {
-        client_drop(c);
-        return;
-    }
     client_watch_input(c, false); /* tells anew of an end that has come already */
-    deadline_set(&c->deadline, &p->clients.heads);
-    /* From here on the library closes the descriptor, also on failure. */
-    if (server_add_connection(p->server, c, &a.sa, a.len) < 0)
-        client_free(c);
+    deadline_set(&c->deadline, &c->proxy->clients.heads);
+    slumber_rejoin(c, NULL, 0);
 }
 
 void slumber_disturbed(Client *c, uint32_t events)

@@ -18,5 +18,8 @@ void slumber_begin(Client *c);
 void slumber_cancel(Client *c);
 /* The library has let go of it: the client sleeps. 0 or -errno. */
 int slumber_fall_asleep(Client *c);
+/* Gives libmicrohttpd a client whose descriptor is ours, for it to receive first the n bytes of `held`
+ * (taken; NULL: none). Frees it where that fails. */
+void slumber_rejoin(Client *c, char *held, size_t n);
 /* Something has happened on one that sleeps. May free it. */
 void slumber_disturbed(Client *c, uint32_t events);

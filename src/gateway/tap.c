@@ -48,6 +48,38 @@ void tap_close(Tap *t)
     if (t->fd >= 0 && (size_t) t->fd < taps.n && taps.by_fd[t->fd] == t)
         taps.by_fd[t->fd] = NULL;
     t->fd = -EBADF;
+    t->held = mfree(t->held);
+}
+
+void tap_attend(Tap *t, bool (*first)(Tap *t, const char *bytes, size_t n))
+{
+    t->first = first;
+}
+
+int tap_hold_back(Tap *t, const char *bytes, size_t n)
+{
+    assert(!t->held);
+    t->held = memdup_bytes(bytes, n);
+    if (!t->held)
+        return -ENOMEM;
+    t->n_held = n;
+    t->held_at = 0;
+    t->ended = true;
+    return 0;
+}
+
+char *tap_take_held(Tap *t, size_t *ret_n)
+{
+    *ret_n = t->n_held;
+    return TAKE_PTR(t->held);
+}
+
+void tap_give_back(Tap *t, char *bytes, size_t n)
+{
+    assert(!t->held);
+    t->held = bytes;
+    t->n_held = n;
+    t->held_at = 0;
 }
 
 static void scan(Tap *t, const char *bytes, size_t n)
@@ -96,16 +128,35 @@ static void note(Tap *t, const char *bytes, size_t n)
         scan(t, bytes, n);
 }
 
+static size_t receive_held(Tap *t, char *buf, size_t len)
+{
+    size_t n = MIN(len, t->n_held - t->held_at);
+
+    memcpy(buf, t->held + t->held_at, n);
+    t->held_at += n;
+    if (t->held_at == t->n_held)
+        t->held = mfree(t->held);
+    note(t, buf, n);
+    return n;
+}
+
 /* In place of the C library's, for all that this program links. */
 __attribute__((visibility("default"), used)) ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
     Tap *t = fd >= 0 && (size_t) fd < taps.n ? taps.by_fd[fd] : NULL;
 
-    if (t && t->ended)
+    if (!t || (flags & MSG_PEEK))
+        return recvfrom(fd, buf, len, flags, NULL, NULL);
+    if (t->ended)
         return 0;
+    if (t->held)
+        return (ssize_t) receive_held(t, buf, len);
     ssize_t n = recvfrom(fd, buf, len, flags, NULL, NULL);
-    if (n > 0 && t && !(flags & MSG_PEEK))
-        note(t, buf, (size_t) n);
+    if (n <= 0)
+        return n;
+    if (t->first && !tap_has_begun(t) && t->first(t, buf, (size_t) n))
+        return 0;
+    note(t, buf, (size_t) n);
     return n;
 }
 

@@ -23,6 +23,11 @@ typedef struct Tap {
     int verdict;      /* of the chunked body: 0 it goes on, 1 it has ended, < 0 it is not what it should be */
     uint64_t scanned; /* its bytes so far, framing included */
     ChunkedDecoder chunks;
+    /* Asked about the first bytes of each message: true keeps them from the library, which finds the
+     * connection ended. */
+    bool (*first)(struct Tap *t, const char *bytes, size_t n);
+    char *held; /* bytes that the library receives before those of the socket */
+    size_t n_held, held_at;
 } Tap;
 
 /* Before the library receives the first byte. 0 or -ENOMEM. */
@@ -32,8 +37,17 @@ void tap_close(Tap *t);
 /* Has a byte of the message in hand been received? */
 static inline bool tap_has_begun(const Tap *t)
 {
-    return t->received > t->message;
+    return t->received > t->message || t->held;
 }
+
+/* To be called after tap_open(): `first` as above. */
+void tap_attend(Tap *t, bool (*first)(Tap *t, const char *bytes, size_t n));
+/* Keeps a copy of n > 0 bytes for tap_take_held(), and ends the connection for the library. 0 or -ENOMEM. */
+int tap_hold_back(Tap *t, const char *bytes, size_t n);
+/* What was held back, which is the caller's now; NULL: nothing. */
+char *tap_take_held(Tap *t, size_t *ret_n);
+/* The library is to receive these bytes first, which are taken. */
+void tap_give_back(Tap *t, char *bytes, size_t n);
 
 /* From now on the library finds the connection ended, and leaves what comes in the socket. */
 void tap_end(Tap *t);

@@ -189,6 +189,63 @@ static void only_the_librarys_own_answer_is_kept_from_having_two_heads(void **st
     assert_heard(f, "head.head.body");
 }
 
+static bool wants_all(Tap *t, const char *bytes, size_t n)
+{
+    assert_int_equal(tap_hold_back(t, bytes, n), 0);
+    return true;
+}
+
+static bool wants_none(Tap *t, const char *bytes, size_t n)
+{
+    assert_memory_equal(bytes, "HEAD", 4);
+    return false;
+}
+
+static void first_bytes_that_are_held_back_are_received_later(void **state)
+{
+    Fixture *f = *state;
+    char c[8];
+    size_t n;
+
+    tap_attend(&f->tap, wants_all);
+    assert_int_equal(send(f->peer, "HEADbody", 8, 0), 8);
+    assert_int_equal(recv(f->fd, c, 6, 0), 0);
+    assert_int_equal(recv(f->fd, c, 6, 0), 0);
+    assert_true(tap_has_begun(&f->tap));
+
+    char *held = tap_take_held(&f->tap, &n);
+    assert_int_equal(n, 6);
+    tap_close(&f->tap);
+    assert_int_equal(tap_open(&f->tap, f->fd), 0);
+    tap_give_back(&f->tap, held, n);
+    assert_true(tap_has_begun(&f->tap));
+    assert_int_equal(recv(f->fd, f->buffer, 3, 0), 3);
+    assert_int_equal(recv(f->fd, f->buffer + 3, 8, 0), 3);
+    f->end = 6;
+    receive(f, "");
+    assert_memory_equal(f->buffer, "HEADbody", 8);
+    assert_int_equal(tap_head(&f->tap, head_end(f)), 4);
+}
+
+static void only_the_first_bytes_of_a_message_are_asked_about(void **state)
+{
+    Fixture *f = *state;
+
+    tap_attend(&f->tap, wants_none);
+    receive(f, "HEAD");
+    assert_int_equal(tap_head(&f->tap, head_end(f)), 0);
+    receive(f, "body");
+    tap_next(&f->tap, 4);
+    receive(f, "HEAD");
+}
+
+static void what_is_held_back_is_freed_with_the_tap(void **state)
+{
+    Fixture *f = *state;
+
+    assert_int_equal(tap_hold_back(&f->tap, "HEAD", 4), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +256,11 @@ int main(void)
                     only_the_librarys_own_answer_is_kept_from_having_two_heads, set_up, tear_down),
             cmocka_unit_test_setup_teardown(other_descriptors_are_left_alone, set_up, tear_down),
             cmocka_unit_test_setup_teardown(what_comes_after_the_end_stays_in_the_socket, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    first_bytes_that_are_held_back_are_received_later, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    only_the_first_bytes_of_a_message_are_asked_about, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(what_is_held_back_is_freed_with_the_tap, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
