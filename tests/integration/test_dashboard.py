@@ -110,6 +110,23 @@ def test_figures_and_charts_follow_the_requests(site, page):
     b.wait(lambda: gw.curl("blog") and re.search(r"[1-9]", b.one("#sum-rate").text), "so they are of all together")
 
 
+def test_latencies_and_memory_are_shown_where_they_are_known(site, page):
+    gw = site.gateway(site.app(idleTimeout="1h"), config=page.config())
+    b = live(page.look())
+    gw.curl("blog")
+    b.wait_state("blog", "online")
+
+    def measured():
+        gw.curl("blog")
+        return re.search(r"[\d.]+(ms|s) · [\d.]+(ms|s)", b.cell("blog", "latency"))
+    b.wait(measured, "the quantiles of the last minute are shown", timeout=60)
+    b.wait(lambda: b.one(".row .c-latency .line.second").get_attribute("d"), "there is a line")
+    b.wait(lambda: re.search(r"[\d.]+ MiB", b.cell("blog", "memory")), "so is what it needs")
+    b.wait(lambda: b.one("#sum-memory").text != "–", "and what all of them do")
+    b.click(".row .name")
+    b.wait_text("#d-facts", "2xx")
+
+
 def test_a_failed_start_says_why(site, page):
     gw = site.gateway(files={"bad.json": {"host": "bad.localhost", "base": "http://127.0.0.1:1",
                                           "exec": ["/nonexistent/program"]}}, config=page.config())

@@ -4,9 +4,16 @@
 const WIDTH = 100; // of the viewBox; CSS stretches it
 const HEIGHT = 24;
 
-/** The largest of several lines, at least `least`. */
-export function top(lines, least) {
-  return lines.reduce((most, line) => line.reduce((m, v) => (v > m ? v : m), most), least);
+/** The largest of what is known of a line, 0 where there is nothing. */
+export function largest(line) {
+  return line.reduce((most, v) => (v > most ? v : most), 0);
+}
+
+/** As that, but for the few that stand out: they touch the upper edge, and leave the others their shape. */
+export function usual(line) {
+  const known = line.filter((v) => !Number.isNaN(v)).sort((a, b) => a - b);
+  const high = known.length ? known[Math.floor(known.length * 0.95)] * 1.25 : 0;
+  return Math.min(high, largest(line));
 }
 
 /**

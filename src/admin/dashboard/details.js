@@ -165,7 +165,7 @@ function factsOf(service, now) {
     ["Requests", format.count(data.requests ?? 0)],
     ["Answers", classesOf(data.requestsByClass)],
     ["Memory", Number.isFinite(data.memoryCurrent) ? format.bytes(data.memoryCurrent) : null],
-    ["CPU time", span(data.cpuUsage)],
+    ["CPU time", data.cpuUsage ? format.duration(data.cpuUsage) : null],
     ["Received, sent",
       Number.isFinite(bytesReceived) ? `${format.bytes(bytesReceived)}, ${format.bytes(bytesSent)}` : null],
     ["Starts", proxied ? null : format.count(data.startCount ?? 0)],

@@ -2,7 +2,7 @@
 // The list of services. One row a service, made once and kept: an update changes the texts that differ, and only in
 // rows that are on screen, so that a thousand services cost as much as the twenty that are looked at.
 
-import { draw, top } from "./chart.js";
+import { draw, largest, usual } from "./chart.js";
 import { $, attribute, copy, say, show } from "./dom.js";
 import * as format from "./format.js";
 import { fillActions } from "./actions.js";
@@ -33,7 +33,7 @@ export function fillState(element, service) {
 /** Two lines of latency over the last `ms` into `svg`; returns the value at the upper edge. */
 export function drawLatency(svg, history, ms) {
   const lines = [history.quantiles(0.5, ms), history.quantiles(0.95, ms)];
-  const max = top(lines, 1);
+  const max = Math.max(usual(lines[1]), 1);
   draw(svg, lines, max, BRIDGE);
   return max;
 }
@@ -41,7 +41,7 @@ export function drawLatency(svg, history, ms) {
 /** Requests a second over the last `ms` into `svg`; returns the value at the upper edge. */
 export function drawRates(svg, history, ms) {
   const rates = history.rates(ms);
-  const most = top([rates], 0);
+  const most = largest(rates);
   const max = Math.max(most, 1);
   draw(svg, [most > 0 ? rates : []], max, 0); // nobody asked: the base line alone says it best
   return max;
