@@ -11,7 +11,6 @@
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <linux/tcp.h> /* netinet/tcp.h knows no tcpi_bytes_sent */
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "gateway/exchange.h"
@@ -22,110 +21,6 @@
 #include "gateway/slumber.h"
 #include "util/fd.h"
 #include "util/log.h"
-
-#define BUCKETS 4096U
-
-static void on_head_expired(Deadline *d)
-{
-    static const char answer[] =
-            "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-    Client *c = container_of(d, Client, deadline);
-
-    if (c->preamble) {
-        client_drop(c);
-        return;
-    }
-    /* Nothing of ours can be on the way: the exchange that would write has not begun. */
-    (void) send(c->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    proxy_count(c->proxy, COUNT_STRAYS + stray_status_index(408), 1);
-    client_end(c);
-}
-
-/* Its time between two requests is up, unless the next one has come in this very moment. */
-static void on_idle_expired(Deadline *d)
-{
-    Client *c = container_of(d, Client, deadline);
-    char byte;
-
-    if (c->preamble) { /* what it has sent of its header stays in the socket, and is no request */
-        client_drop(c);
-        return;
-    }
-    if (c->tap.held || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-        deadline_set(&c->deadline, &c->proxy->clients.heads);
-    else
-        client_end(c);
-}
-
-/* Nothing has been heard of it for SLUMBER_AFTER. */
-static void on_still(Deadline *d)
-{
-    Client *c = container_of(d, Client, deadline);
-    Clients *cs = &c->proxy->clients;
-
-    deadline_set(&c->deadline, c->begun ? &cs->keep_alives_rest : &cs->heads_rest);
-    if (!tap_has_begun(&c->tap))
-        slumber_begin(c);
-    else /* the library keeps a part of a request line */
-        (void) client_watch(c);
-}
-
-/* Has the next request, or the first, begin in time. */
-static void limit_silence(Client *c)
-{
-    Clients *cs = &c->proxy->clients;
-    DeadlineQueue *q = c->begun ? &cs->keep_alives : &cs->heads;
-
-    deadline_set(&c->deadline, q->span > SLUMBER_AFTER ? &cs->still : q);
-}
-
-static usec_t rest_of(usec_t span)
-{
-    return span == USEC_INFINITY ? span : usec_sub(span, SLUMBER_AFTER);
-}
-
-void clients_set_limits(Clients *cs, usec_t head, usec_t keep_alive)
-{
-    cs->heads.span = head;
-    cs->heads_rest.span = rest_of(head);
-    cs->keep_alives.span = keep_alive;
-    cs->keep_alives_rest.span = rest_of(keep_alive);
-}
-
-int clients_init(Clients *cs, Deadlines *deadlines)
-{
-    *cs = (Clients){};
-    if (getrandom(&cs->seed, sizeof cs->seed, 0) != sizeof cs->seed)
-        return -errno;
-    cs->by_address = new0(Client *, BUCKETS);
-    if (!cs->by_address)
-        return -ENOMEM;
-    deadline_queue_init(&cs->heads, deadlines, USEC_INFINITY, on_head_expired);
-    deadline_queue_init(&cs->keep_alives, deadlines, USEC_INFINITY, on_idle_expired);
-    deadline_queue_init(&cs->graces, deadlines, CLIENT_GRACE, on_idle_expired);
-    deadline_queue_init(&cs->still, deadlines, SLUMBER_AFTER, on_still);
-    deadline_queue_init(&cs->heads_rest, deadlines, USEC_INFINITY, on_head_expired);
-    deadline_queue_init(&cs->keep_alives_rest, deadlines, USEC_INFINITY, on_idle_expired);
-    slab_init(&cs->memory, sizeof(Client));
-    return 0;
-}
-
-void clients_done(Clients *cs)
-{
-    assert(!cs->all);
-    cs->by_address = mfree(cs->by_address);
-    cs->trim = sd_event_source_disable_unref(cs->trim);
-    slab_done(&cs->memory);
-}
-
-/* The seed keeps a client with a /64 to choose from from filling one bucket. */
-static Client **bucket_of(Clients *cs, const uint8_t address[static 16])
-{
-    uint64_t h = cs->seed;
-    for (size_t i = 0; i < 16; i++)
-        h = (h ^ address[i]) * UINT64_C(0x9E3779B97F4A7C15) + (h >> 29);
-    return &cs->by_address[(h >> 32) % BUCKETS];
-}
 
 static void read_address(Client *c, const struct sockaddr *sa)
 {
@@ -149,47 +44,6 @@ static void read_address(Client *c, const struct sockaddr *sa)
     default:
         strcpy(c->peer, "unknown");
     }
-}
-
-static size_t count_address(Clients *cs, const uint8_t address[static 16])
-{
-    size_t n = 0;
-    for (Client *c = *bucket_of(cs, address); c; c = c->same_hash)
-        n += memcmp(c->address, address, 16) == 0;
-    return n;
-}
-
-static void clients_add(Clients *cs, Client *c)
-{
-    c->prev = NULL; /* it may have been among them before */
-    c->next = cs->all;
-    if (c->next)
-        c->next->prev = c;
-    cs->all = c;
-    cs->n++;
-    cs->on_change(cs->change_userdata);
-    Client **b = bucket_of(cs, c->address);
-    c->same_hash = *b;
-    c->hash_place = b;
-    if (c->same_hash)
-        c->same_hash->hash_place = &c->same_hash;
-    *b = c;
-}
-
-static void clients_remove(Clients *cs, Client *c)
-{
-    if (c->prev)
-        c->prev->next = c->next;
-    else
-        cs->all = c->next;
-    if (c->next)
-        c->next->prev = c->prev;
-    cs->n--;
-    cs->on_change(cs->change_userdata);
-    /* Behind a proxy thousands have one address: none is to be looked for. */
-    *c->hash_place = c->same_hash;
-    if (c->same_hash)
-        c->same_hash->hash_place = c->hash_place;
 }
 
 /* Has the library read once more. It takes a short read for a drained socket, which an end that came along
@@ -216,7 +70,7 @@ static int client_begin(Client *c, const struct sockaddr *address, socklen_t len
     if (c->proxy->draining)
         client_drain(c);
     else
-        limit_silence(c);
+        client_limit_silence(c);
     /* From here on the library closes the descriptor, also on failure, and calls client_free(). */
     int r = server_add_connection(c->proxy->server, c, address, len);
     if (r < 0)
@@ -227,7 +81,7 @@ static int client_begin(Client *c, const struct sockaddr *address, socklen_t len
 static bool is_one_too_many(Client *c)
 {
     uint32_t max = route_image_settings(c->proxy->routes)->max_connections_per_address;
-    return max > 0 && count_address(&c->proxy->clients, c->address) >= max;
+    return max > 0 && clients_count_address(&c->proxy->clients, c->address) >= max;
 }
 
 /* From here on the client is who the proxy says it is. False: it has too many connections. */
@@ -309,6 +163,25 @@ static int watch_for(Client *c, uint32_t input)
     return r < 0 ? log_debug_errno(r, "Cannot watch a connection: %m") : 0;
 }
 
+static void on_broken_body(Tap *t)
+{
+    Client *c = container_of(t, Client, tap);
+
+    if (c->exchange)
+        exchange_body_broken(c->exchange);
+}
+
+int client_open_tap(Client *c)
+{
+    int r = tap_open(&c->tap, c->fd);
+    if (r < 0)
+        return r;
+    c->tap.on_broken = on_broken_body;
+    /* It has to fit into the library's buffer, beside the head. */
+    c->tap.max_framing = route_image_settings(c->proxy->routes)->max_head_size / 4;
+    return 0;
+}
+
 int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len)
 {
     Client *c = slab_alloc(&p->clients.memory);
@@ -334,7 +207,7 @@ int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct socka
         return -EUSERS;
     }
     c->trusted = is_ip && route_image_trusts(p->routes, c->address);
-    int r = tap_open(&c->tap, fd);
+    int r = client_open_tap(c);
     if (r >= 0 && c->preamble)
         r = watch_for(c, EPOLLIN);
     if (r < 0) {
@@ -404,17 +277,6 @@ void client_drop(Client *c)
     client_unwatch(c);
     c->fd = fd_close(c->fd);
     client_free(c);
-}
-
-void clients_drop_waiting(Clients *cs)
-{
-    for (Client *c = cs->all, *next; c; c = next) {
-        next = c->next;
-        if (c->relay)
-            relay_end(c->relay);
-        else if (c->preamble || c->asleep)
-            client_drop(c);
-    }
 }
 
 void client_detached(Client *c)
@@ -493,5 +355,5 @@ void client_exchange_over(Client *c)
     else if (c->proxy->draining) /* an answer that began before says nothing of the end to come */
         client_drain(c);
     else
-        limit_silence(c);
+        client_limit_silence(c);
 }

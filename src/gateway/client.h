@@ -73,11 +73,18 @@ int clients_init(Clients *cs, Deadlines *deadlines);
 void clients_done(Clients *cs);
 /* The limits, from the settings: until a head is complete, and between two requests. */
 void clients_set_limits(Clients *cs, usec_t head, usec_t keep_alive);
+void clients_add(Clients *cs, Client *c);
+void clients_remove(Clients *cs, Client *c);
+size_t clients_count_address(const Clients *cs, const uint8_t address[static 16]);
+/* Has the next request, or the first, begin in time. */
+void client_limit_silence(Client *c);
 
 /* Takes a connection that was accepted and gives it to libmicrohttpd, or to a relay where its listener is not
  * for HTTP. The descriptor is taken in every case.
  * Returns 0, -EUSERS when there are too many (it is closed), or -errno. */
 int client_accept(struct Proxy *p, int fd, uint32_t listener, const struct sockaddr *address, socklen_t len);
+/* Before libmicrohttpd gets it, each time. 0 or -ENOMEM. */
+int client_open_tap(Client *c);
 /* Has us hear when it goes although libmicrohttpd may not: while something else than the client is waited
  * for, and while a request has come in part. Cheap where it is so already. 0 or -errno. */
 int client_watch(Client *c);

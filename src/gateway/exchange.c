@@ -335,6 +335,12 @@ void exchange_refuse_body(Exchange *e, unsigned status)
     exchange_abort(e);
 }
 
+void exchange_body_broken(Exchange *e)
+{
+    if (e->state != EXCHANGE_ABORTED)
+        exchange_refuse_body(e, 400);
+}
+
 /* The library reads chunks less strictly than RFC 9112 7.1 does: what it makes of them counts only as long as
  * the tap agrees, that there is more to come or that it was all. */
 static bool body_is_sound(const Exchange *e, bool more)

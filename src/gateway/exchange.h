@@ -112,6 +112,8 @@ void exchange_completed(Exchange *e, bool ok);
 
 /* Ends it without an answer. */
 void exchange_abort(Exchange *e);
+/* Its body has turned out to be none. */
+void exchange_body_broken(Exchange *e);
 
 /* The client need not wait with its body any more, if it does. */
 void interim_go_on(Exchange *e);

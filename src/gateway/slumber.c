@@ -95,7 +95,7 @@ void slumber_rejoin(Client *c, char *held, size_t n)
     SocketAddress a;
 
     make_address(c, &a);
-    int r = tap_open(&c->tap, c->fd);
+    int r = client_open_tap(c);
     if (r < 0) {
         free(held);
         client_drop(c);

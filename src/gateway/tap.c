@@ -90,6 +90,8 @@ static void scan(Tap *t, const char *bytes, size_t n)
         return;
     t->verdict = chunked_scan(&t->chunks, bytes, n, &consumed);
     t->scanned += consumed;
+    if (t->verdict == 0 && t->max_framing > 0 && t->chunks.overhead > t->max_framing)
+        t->verdict = -EMSGSIZE;
 }
 
 void tap_end(Tap *t)
@@ -157,7 +159,11 @@ __attribute__((visibility("default"), used)) ssize_t recv(int fd, void *buf, siz
     if (t->first && !tap_has_begun(t) && t->first(t, buf, (size_t) n))
         return 0;
     note(t, buf, (size_t) n);
-    return n;
+    if (!t->scanning || t->verdict >= 0 || !t->on_broken)
+        return n;
+    t->on_broken(t);
+    errno = ECONNRESET;
+    return -1;
 }
 
 /* Sends a head that was written twice once, and says that both have been sent. */

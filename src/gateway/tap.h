@@ -17,6 +17,11 @@ typedef struct Tap {
     uint64_t message;   /* where among them the message in hand begins, and its body */
     uint64_t body;
     bool unheard; /* the message in hand has not reached us: what is answered now is the library's own */
+    /* NULL or: in the middle of a receive, the body has turned out not to be what it should be; the library
+     * is told that the connection broke. Left to itself it would wait for ever, awake, for a line that its
+     * buffer cannot hold. */
+    void (*on_broken)(struct Tap *t);
+    uint32_t max_framing; /* bytes of a chunk's size and extensions, or of a trailer section; 0: as decoded */
     bool scanning;
     bool whole;       /* what was received last ended with an empty line, as a head without a body does */
     bool ended;       /* whatever the socket has, the library is told that nothing more comes */

@@ -159,6 +159,31 @@ static void what_comes_after_the_end_stays_in_the_socket(void **state)
     assert_int_equal(c, '!');
 }
 
+static unsigned n_broken;
+
+static void on_broken(Tap *t)
+{
+    n_broken++;
+}
+
+static void a_line_that_the_library_could_not_keep_ends_the_connection(void **state)
+{
+    Fixture *f = *state;
+
+    f->tap.on_broken = on_broken;
+    f->tap.max_framing = 100;
+    receive(f, "HEAD");
+    tap_scan(&f->tap, head_end(f), tap_head(&f->tap, head_end(f)));
+    receive(f, "4;short\r\nbody\r\n");
+    assert_int_equal(n_broken, 0);
+    memset(f->buffer, 'x', 101);
+    assert_int_equal(send(f->peer, "4;", 2, 0), 2);
+    assert_int_equal(send(f->peer, f->buffer, 101, 0), 101);
+    assert_int_equal(recv(f->fd, f->buffer, sizeof f->buffer, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+    assert_int_equal(n_broken, 1);
+}
+
 static ssize_t say(Fixture *f, const char *head, const char *body)
 {
     struct iovec parts[] = {{(char *) head, strlen(head)}, {(char *) body, strlen(body)}};
@@ -252,6 +277,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(what_is_behind_a_head_is_counted, set_up, tear_down),
             cmocka_unit_test_setup_teardown(chunks_are_watched_wherever_they_are_cut, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_message_ends_where_its_chunks_do, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    a_line_that_the_library_could_not_keep_ends_the_connection, set_up, tear_down),
             cmocka_unit_test_setup_teardown(
                     only_the_librarys_own_answer_is_kept_from_having_two_heads, set_up, tear_down),
             cmocka_unit_test_setup_teardown(other_descriptors_are_left_alone, set_up, tear_down),
