@@ -80,7 +80,8 @@ def measured(name, setup, cpus, load, both=False, warm_up=True):
         result = load(None)
         result["cpu"] = measure.cpu_seconds(processes()) - before
     if result.get("errors"):
-        raise RuntimeError(f"{name}: {result['errors']} requests failed: {(setup.folder / f'{name}.log').read_text()}")
+        log = (setup.folder / f"{name}.log").read_text()
+        raise RuntimeError(f"{name}: {result['errors']} requests failed: {log[-2000:]}")
     return result
 
 
