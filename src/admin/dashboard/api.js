@@ -70,6 +70,7 @@ function dataOf(block) {
  */
 export class Events {
   #retryDelay = FIRST_RETRY;
+  #greeting = null;
   #wake = null;
   #abort = null;
 
@@ -128,10 +129,14 @@ export class Events {
     }
   }
 
+  /** A gateway greets as soon as it can; only with the snapshot that follows is what is shown true. */
   #take(event) {
     if (event.type === "connected") {
+      this.#greeting = event;
+    } else if (event.type === "services" && this.#greeting) {
       this.#retryDelay = FIRST_RETRY;
-      this.onLink("live", event);
+      this.onLink("live", this.#greeting);
+      this.#greeting = null;
     }
     this.onEvent(event);
   }
