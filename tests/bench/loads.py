@@ -22,10 +22,10 @@ class Cpus:
 
 
 def allow_descriptors():
-    """Returns how many idle connections a proxy and this process can have."""
+    """Returns how many idle connections a proxy can have, and this process, whose limit is raised."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard // 2 - 100  # a proxy needs two for each that is busy
+    return proxies.most_connections() - 100
 
 
 @contextlib.contextmanager

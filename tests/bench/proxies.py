@@ -3,6 +3,7 @@
 kept connections, Host stays, the X-Forwarded fields are set, one worker unless told otherwise."""
 
 import json
+import resource
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,11 @@ frontend in
 backend origin
   server origin {origin} pool-max-conn 256
 """
+
+
+def most_connections():
+    """That a proxy can have here, with another descriptor for each."""
+    return min(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 1000)
 
 
 @dataclass
@@ -98,14 +104,14 @@ def nginx(s):
 
 def haproxy(s):
     conf = s.write("haproxy.conf", HAPROXY.format(port=s.port, origin=s.origin.server(s.unix, "unix@"),
-                                                  workers=s.workers, connections=9000))
+                                                  workers=s.workers, connections=most_connections()))
     return [measure.find_program("haproxy"), "-q", "-f", conf]
 
 
 def socket_proxyd(s):
     """Passes bytes and knows no HTTP: what the least that systemd itself has costs."""
     target = s.origin.server(s.unix, "")
-    return ["systemd-socket-activate", "-l", f"127.0.0.1:{s.port}", SOCKET_PROXYD, "--connections-max=9000", target]
+    return ["systemd-socket-activate", "-l", f"127.0.0.1:{s.port}", SOCKET_PROXYD, f"--connections-max={most_connections()}", target]
 
 
 SOCKET_PROXYD = "/lib/systemd/systemd-socket-proxyd"
