@@ -245,6 +245,7 @@ def need_wrk(smoke):
 
 @contextlib.contextmanager
 def workplace():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then as well
     with tempfile.TemporaryDirectory(prefix="dynapm-bench-") as folder:
         os.chmod(folder, 0o755)  # a proxy may drop its privileges
         yield Path(folder)
