@@ -3,6 +3,7 @@
 plain socket behind the gateway what arrives there. The judges return one sentence for each thing that is wrong."""
 
 import itertools
+import re
 import select
 import socket
 import threading
@@ -221,7 +222,7 @@ def judge_bad(address, recorder, case, piece=None):
         complaints.append(f"answered with {status or received[:100]}, not {' or '.join(map(str, case.statuses))}")
     if case.closes and not closed:
         complaints.append("the connection stays open")
-    if len(answers) == 1 and received.count(b"HTTP/1.1 ") > 1:
+    if len(answers) == 1 and len(re.findall(rb"HTTP/1\.1 \d{3}\b", received)) > 1:
         complaints.append("there is a head in the answer's body")
     if len(answers) > 1:
         complaints.append(f"what followed was answered too, with {answers[1][0]}")
