@@ -38,6 +38,8 @@ class Terminal:
             fcntl.ioctl(self.theirs, termios.TIOCSCTTY, 0)
             for fd in range(3):
                 os.dup2(self.theirs, fd)
+            for sig in (signal.SIGINT, signal.SIGQUIT):  # a shell's background jobs ignore them, and pass that on
+                signal.signal(sig, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             os.execve(PROGRAM, ["dynapmctl", f"--runtime-dir={gw.runtime_dir}", "top", *args],
                       terminal_environment(**{"TERM": "xterm", "NO_COLOR": "1", **env}))
