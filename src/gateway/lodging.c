@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "gateway/exchange.h"
 #include "gateway/proxy.h"
@@ -29,7 +30,19 @@
 #define RECORD                                                                                               \
     ((size_t) 96) /* of the library's for a field, a cookie, or an argument in the target, at most */
 
-/* One head, nothing behind it, of a request that has no body as a rule, which leaves room for an answer. */
+/* Is the line, of which n bytes follow, a field that announces a body? */
+static bool announces_body(const char *line, size_t n)
+{
+    static const char *const names[] = {"content-length", "transfer-encoding"};
+
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        if (n >= strlen(names[i]) && strncasecmp(line, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+/* One head, nothing behind it, of a request without a body, which leaves room for an answer. What comes
+ * behind a body is received with the body's end, and nobody is asked about it. */
 static bool is_small(const char *bytes, size_t n)
 {
     size_t records = 0, ends = 0;
@@ -40,6 +53,8 @@ static bool is_small(const char *bytes, size_t n)
         return false;
     for (size_t i = 0; i < n - 1; i++) {
         bool line = bytes[i] == '\n';
+        if (line && announces_body(bytes + i + 1, n - i - 1))
+            return false;
         records += line | (bytes[i] == ';') | (bytes[i] == '&');
         ends += line & ((bytes[i + 1] == '\r') | (bytes[i + 1] == '\n'));
     }

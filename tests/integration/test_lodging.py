@@ -199,3 +199,54 @@ def test_the_log_tells_the_request_that_was_asked(site):
         assert c.reply().body == b"hello"
     gw.wait_log(r"GET raw\.localhost /large 200 5 ")
     wait_for(lambda: len(gw.find_log(r" GET raw\.localhost /")) == SMALL + 1, "one line each")
+
+
+# What comes while the one before is still with its service, or waits for it to start.
+EARLY = {**{what: LARGE[what] for what in ("a large head", "a body")}, "a small one": (GET.replace("/ ", "/s "), {"target": "/s"})}
+
+
+@pytest.mark.parametrize("what", EARLY)
+@pytest.mark.parametrize("until", ["the service has started", "it answers"])
+def test_it_takes_what_comes_before(site, what, until):
+    request, expected = EARLY[what]
+    echo = site.app("echo.py", name="echo", env={"START_DELAY": 0.4},
+                    idleTimeout="300ms" if "start" in until else "1h")
+    gw = site.gateway(echo)
+    with gw.raw() as c:
+        small(c, 2 * SMALL)
+        if "start" in until:
+            gw.wait_log("stopping → offline")
+        c.send(GET.replace("/ ", "/wait/0.3 "))
+        assert c.silent(0.05)
+        c.send(request)
+        assert json.loads(c.reply().body)["target"] == "/wait/0.3"
+        r = c.reply()
+        assert r.status == 200, r
+        got = json.loads(r.body)
+        assert {key: got[key] for key in expected} == expected
+        small(c)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 1", "Transfer-Encoding: chunked", "transfer-encoding:chunked"])
+def test_it_takes_what_comes_behind_the_body_of_a_get(echo, framing):
+    request, expected = LARGE["a large head"]
+    body = "1\r\nx\r\n0\r\n\r\n" if "chunked" in framing else "x"
+    with echo.gateway.raw() as c:
+        small(c, 2 * SMALL)
+        c.send(f"GET /get HTTP/1.1\r\nHost: echo.localhost\r\n{framing}\r\n\r\n")
+        assert c.silent(0.05)
+        c.send(body + request)
+        assert json.loads(c.reply().body)["body"] == "x"
+        got = json.loads(c.reply().body)
+        assert {key: got[key] for key in expected} == expected
+        small(c)
+
+
+def test_a_chunk_of_a_get_has_the_room_of_any_other(echo):
+    with echo.gateway.raw() as c:
+        small(c, 2 * SMALL)
+        c.send(f"GET /get HTTP/1.1\r\nHost: echo.localhost\r\nX-Fill: {'f' * 1800}\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert c.silent(0.05)
+        c.send(f"1;{'e' * 4000}\r\nx\r\n0\r\n\r\n")
+        r = c.reply()
+        assert (r.status, json.loads(r.body)["body"]) == (200, "x")
