@@ -92,18 +92,24 @@ bool admin_find_client(const Exchange *e, uint8_t address[static 16])
     return true;
 }
 
-/* Who comes through a unix socket has no address; its mode says who may. */
-bool admin_is_local(const Exchange *e)
+static bool has_address(const Exchange *e)
 {
     static const uint8_t none[16];
-    return !e->client->ends && memcmp(e->client->address, none, sizeof none) == 0;
+    return e->client->ends || memcmp(e->client->address, none, sizeof none) != 0;
+}
+
+/* The mode of the API's own socket says who may. That of a socket that all services share says nothing: what
+ * comes through it are the clients of a proxy in front. */
+bool admin_is_local(const Exchange *e)
+{
+    return !has_address(e) && e->client->listener != LISTENER_MAIN;
 }
 
 void admin_write_client(AdminExchange *x, const uint8_t address[static 16])
 {
     bool v4 = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *) address);
 
-    if (admin_is_local(x->exchange))
+    if (!has_address(x->exchange))
         strcpy(x->client, "local");
     else if (!inet_ntop(v4 ? AF_INET : AF_INET6, address + (v4 ? 12 : 0), x->client, sizeof x->client))
         strcpy(x->client, "?");

@@ -62,7 +62,7 @@ struct AdminApi {
 
 /* The value of a request's field, not terminated, until the request's end; NULL: there is none. */
 const char *admin_field(const Exchange *e, const char *name, size_t *ret_len);
-/* Did it come through a unix socket? Then it has no address. */
+/* Did it come through a unix socket that is the API's alone? */
 bool admin_is_local(const Exchange *e);
 /* Who asks: the client behind the proxies that are trusted. False: they do not say. */
 bool admin_find_client(const Exchange *e, uint8_t address[static 16]);

@@ -411,6 +411,26 @@ def test_it_may_be_a_unix_socket_for_those_whom_its_mode_lets_in(site):
     refused(admin.post("services/blog/stop", fields=["Origin: http://evil.test"]), 403)
 
 
+@pytest.mark.standalone_only("where sockets of the test's own may be is for the sandbox to say")
+def test_behind_a_shared_unix_socket_is_anybody(site):
+    """Its mode lets in the proxy in front, and with it all clients of that: none of them has an address that is
+    allowed. With the PROXY protocol they have one."""
+    path = site.folder / "shared.sock"
+    admin = {"enabled": True, "hostname": "admin.test", "allowedIps": ["192.0.2.0/24"]}
+    gw = site.gateway(site.app(), config={"adminApi": admin}, listen=[f"unix:{path}"])
+    client = Admin(str(path), host="admin.test")
+    for fields in ([], ["X-Forwarded-For: 192.0.2.1"]):
+        assert "not for this address" in refused(client.ask(API + "services", fields=fields), 403)
+    gw.stop()
+    path = site.folder / "proxied.sock"
+    site.gateway(site.app(name="wiki"), listen=[f"unix:{path}"], config={"acceptProxyProtocol": True, "adminApi": admin})
+    for line, status in (("PROXY TCP4 192.0.2.1 127.0.0.1 1 2", 200), ("PROXY TCP4 203.0.113.1 127.0.0.1 1 2", 403),
+                         ("PROXY TCP6 :: ::1 1 2", 403), ("PROXY UNKNOWN", 403)):
+        with Raw(str(path)) as c:
+            c.send(line + "\r\n" + Admin(None, host="admin.test").head("GET", API + "services"))
+            assert c.reply().status == status, line
+
+
 @pytest.mark.parametrize("workers", [2])
 def test_every_worker_serves_it(site, make, workers):
     gw, admin = make(site.app(idleTimeout="1h"), workers=workers)
