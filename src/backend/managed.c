@@ -333,8 +333,9 @@ static void managed_usage(Backend *b, ResourceUsage *ret)
 
     if (pid == 0 && m->cgroup)
         pid = cgroup_watch_member(m->cgroup);
-    if (pid > 0)
-        cgroup_files_read(&m->files, unit_name(m->unit), pid, ret);
+    _cleanup_free_ char *name = pid > 0 ? unit_own_name(m->unit) : NULL;
+    if (name)
+        cgroup_files_read(&m->files, name, pid, ret);
 }
 
 static usec_t managed_launched_at(const Backend *b)

@@ -455,6 +455,13 @@ const char *unit_name(const Unit *u)
     return u->name;
 }
 
+char *unit_own_name(const Unit *u)
+{
+    char *name;
+
+    return u->path && sd_bus_path_decode(u->path, SYSTEMD_PATH "/unit", &name) > 0 ? name : NULL;
+}
+
 const UnitStatus *unit_status(const Unit *u)
 {
     return &u->status;

@@ -105,6 +105,9 @@ Unit *unit_free(Unit *u);
 DEFINE_CLEANUP(Unit *, unit_free)
 
 const char *unit_name(const Unit *u);
+/* The name that the unit itself has, which is another one where unit_name() is an alias: that of its control
+ * group. Fresh memory that the caller frees. NULL: not known yet, or out of memory. */
+char *unit_own_name(const Unit *u);
 const UnitStatus *unit_status(const Unit *u);
 
 /* Each asks for a job; job_done follows always, unless another job is asked for before: then for that one
