@@ -82,7 +82,8 @@ static bool on_first_bytes(Tap *t, const char *bytes, size_t n)
     Client *c = container_of(t, Client, tap);
     bool small = c->n_small >= c->small_after && is_small(bytes, n);
 
-    if (c->exchange || small == c->small)
+    /* What was received before our end was closed can still be read, also while the halls come to theirs. */
+    if (c->exchange || c->shut || small == c->small)
         return false;
     if (!prepare(c, bytes, n)) {
         if (c->small)

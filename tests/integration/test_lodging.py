@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: ISC
 """A connection that was used for small requests only takes large ones, and large answers, as any other does."""
 
+import contextlib
 import json
+import os
+import signal
 
 import pytest
 from harness import wait_for
@@ -250,3 +253,21 @@ def test_a_chunk_of_a_get_has_the_room_of_any_other(echo):
         c.send(f"1;{'e' * 4000}\r\nx\r\n0\r\n\r\n")
         r = c.reply()
         assert (r.status, json.loads(r.body)["body"]) == (200, "x")
+
+
+@pytest.mark.standalone_only("it has to be at its end when the clients go on")
+@pytest.mark.parametrize("nth", range(3))
+def test_large_requests_do_not_disturb_the_end(site, nth):
+    gw = site.gateway(site.app("echo.py", name="echo"), args=["--drain-time=100ms"])
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(gw.raw()) for _ in range(100)]
+        for c in clients:
+            small(c, 6)
+        stack.enter_context(gw.raw(GET.replace("/ ", "/wait/2 ")))  # which the end does not wait for
+        os.kill(gw.pid, signal.SIGTERM)
+        gw.wait_log("Shutting down")
+        for c in clients:  # while it drains, and some while it frees what it has
+            with contextlib.suppress(OSError):
+                c.silent(0.001)
+                c.send(LARGE["a large head"][0])
+        assert gw.wait_end() == 0
