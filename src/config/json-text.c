@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "util/text.h"
+
 int json_error(JsonError *ret_error, JsonPosition at, const char *format, ...)
 {
     char *message;
@@ -37,28 +39,10 @@ static JsonPosition position_of(const char *text, size_t offset)
     return at;
 }
 
-/* Bytes of the character at p (RFC 3629), 0 where there is none: no overlong forms, no surrogates. */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 4;
-
-    if (p[0] >= 0x80 && (p[0] < 0xc2 || p[0] > 0xf4))
-        return 0;
-    if (n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-            (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 static int check_encoding(const char *text, size_t len, JsonError *ret_error)
 {
     for (size_t i = 0; i < len;) {
-        size_t n = utf8_len((const unsigned char *) text + i, len - i);
+        size_t n = text_utf8_len(text + i, len - i);
         if (n == 0)
             return json_error(ret_error, position_of(text, i), "expected UTF-8 text, got the byte 0x%02x",
                     (unsigned char) text[i]);

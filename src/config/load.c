@@ -15,6 +15,7 @@
 
 #include "config/global.h"
 #include "util/fd.h"
+#include "util/text.h"
 
 /* A folder that exists. */
 typedef struct Folder {
@@ -279,6 +280,12 @@ static int load_drop_in(Loader *l, const DropIn *f)
     if (asprintf(&path, "%s%s%s", folder->path, slash, f->name) < 0) {
         path = NULL;
         return -ENOMEM;
+    }
+    if (!text_is_utf8(f->name)) { /* D-Bus and JSON, which tell of files, carry nothing else */
+        _cleanup_free_ char *shown = malloc(strlen(path) + 1);
+        return shown ? file_problem(l->config, text_copy_utf8(shown, strlen(path) + 1, path),
+                               "its name is not UTF-8, so that it is not used")
+                     : -ENOMEM;
     }
     return load_or_keep(l, folder->fd, f->name, path, folder->absolute, CONFIG_FILE_DROP_IN);
 }

@@ -8,6 +8,7 @@
 #include "ipc/bus.h"
 #include "manager/control-internal.h"
 #include "util/log.h"
+#include "util/text.h"
 
 typedef struct Call {
     Control *control;
@@ -63,10 +64,11 @@ static void on_done(const WakeResult *result, void *userdata)
 
 void call_describe(char *buf, size_t size, const char *verb, const Caller *caller)
 {
-    char user[32] = "root", process[32] = "";
+    char user[32] = "root", process[32] = "", client[64];
 
     if (caller->client) {
-        snprintf(buf, size, "%s by hand: admin API, %s", verb, caller->client);
+        snprintf(buf, size, "%s by hand: admin API, %s", verb,
+                text_copy_utf8(client, sizeof client, caller->client));
         return;
     }
     if (caller->uid != 0)

@@ -14,6 +14,7 @@
 #include "manager/manager-bus.h"
 #include "util/fd.h"
 #include "util/log.h"
+#include "util/text.h"
 
 #define WAKES_MAX SLOTS_MAX /* a gateway asks once a service, however many requests wait */
 #define UNREAD_ANSWERS_MAX (2 * SLOTS_MAX)
@@ -358,11 +359,9 @@ int peer_wake(Peer *p, sd_bus_message *call, uint32_t slot, uint32_t dead_epoch,
     p->wakes = w;
     p->n_wakes++;
 
-    size_t len = strnlen(reason, sizeof short_reason - 1);
-    memcpy(short_reason, reason, len);
-    short_reason[len] = 0;
     recovery_hurry(&p->manager->recovery, slot);
-    int r = service_wake(s, dead_epoch, short_reason, on_wake_done, w, &waiter);
+    int r = service_wake(s, dead_epoch, text_copy_utf8(short_reason, sizeof short_reason, reason),
+            on_wake_done, w, &waiter);
     if (r < 0) {
         wake_free(w);
         return r;

@@ -191,6 +191,20 @@ static void only_names_that_end_in_json_count(void **state)
     assert_services(c, "b=b");
 }
 
+static void a_name_that_is_no_text_is_a_problem(void **state)
+{
+    const Tree *t = *state;
+
+    write_service(t,
+            "etc/\xff"
+            "a.json",
+            "a");
+    write_service(t, "etc/b.json", "b");
+    _cleanup_(config_unrefp) Config *c = load(t);
+    assert_services(c, "b=b");
+    assert_tree_problems(t, c, "T/etc/?a.json: its name is not UTF-8, so that it is not used");
+}
+
 static void a_link_to_a_file_is_followed(void **state)
 {
     const Tree *t = *state;
@@ -449,6 +463,7 @@ int main(void)
             WITH_TREE(a_file_with_only_blanks_is_not_empty),
             WITH_TREE(a_broken_file_does_not_fall_back_to_a_later_folder),
             WITH_TREE(only_names_that_end_in_json_count),
+            WITH_TREE(a_name_that_is_no_text_is_a_problem),
             WITH_TREE(a_link_to_a_file_is_followed),
             WITH_TREE(what_cannot_be_read_is_a_problem_and_the_rest_is_served),
             WITH_TREE(a_file_over_one_mebibyte_is_refused),

@@ -365,6 +365,30 @@ static void the_configuration_on_disk_is_checked_without_being_used(void **state
     site_done(&s);
 }
 
+/* D-Bus carries nothing else. */
+static void a_long_reason_stays_text(void **state)
+{
+    char reason[600], expected[256];
+    Gateway g;
+    WakeReply w;
+    Site s;
+    Call c;
+
+    for (size_t i = 0; i < 2 * 127; i += 2)
+        memcpy(expected + i, "\xc3\xa4", 3);
+    for (size_t i = 0; i < 2 * 298; i += 2)
+        memcpy(reason + i, "\xc3\xa4", 3);
+    site_init(&s, "\"idleTimeout\": \"1h\"");
+    gateway_init(&g, &s.f);
+    gateway_attach(&g, false);
+    gateway_call(&g, &c, BUS_WAKE, "uus", gateway_slot(&g, "blog.test"), 0, reason);
+    read_wake(&g, &c, &w);
+    assert_true(w.online);
+    assert_text(&s.f, s.me.bus, "blog", "LastWakeReason", expected);
+    gateway_done(&g);
+    site_done(&s);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +402,7 @@ int main(int argc, char **argv)
             cmocka_unit_test(a_subscriber_that_does_not_read_is_cut_off),
             cmocka_unit_test(everything_is_had_in_one_call_and_can_be_introspected),
             cmocka_unit_test(routes_are_told_as_people_write_them),
+            cmocka_unit_test(a_long_reason_stays_text),
             cmocka_unit_test(the_configuration_on_disk_is_checked_without_being_used),
     };
     int r = fixture_main(argc, argv);
