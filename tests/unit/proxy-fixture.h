@@ -37,6 +37,7 @@ static inline Proxy *proxy_fixture_new(void)
     assert_int_equal(sd_event_new(&p->event), 0);
     deadlines_init(&p->deadlines, p->event);
     exchange_init_deadlines(p);
+    tunnels_init(&p->tunnels, p);
     assert_int_equal(poller_init(&p->poller, p->event, on_proxy_batch, p), 0);
     assert_int_equal(clients_init(&p->clients, &p->deadlines), 0);
     p->clients.on_change = on_nothing;
@@ -58,6 +59,7 @@ static inline Proxy *proxy_fixture_new(void)
 
 static inline void proxy_fixture_free(Proxy *p)
 {
+    tunnels_done(&p->tunnels);
     server_free(p->server);
     upstreams_free(p->upstreams);
     gates_free(p->gates);
