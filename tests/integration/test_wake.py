@@ -9,6 +9,7 @@ import random
 import time
 
 import pytest
+from test_ctl import info
 
 from harness import process, wait_for
 
@@ -40,32 +41,22 @@ def test_a_thousand_simultaneous_cold_requests_cause_one_start_and_get_a_thousan
 
 
 def test_requests_that_waited_reach_the_service_in_order_of_arrival(site):
-    blog = site.app("echo.py", env={"START_DELAY": 0.7})
+    gate = site.folder / "gate"
+    # Behind a unix socket: there a connection is in the service's queue as soon as connect(2) has returned.
+    blog = site.app("echo.py", unix=True, env={"START_AFTER": gate}, startTimeout="1min")
     gw = site.gateway(blog)
 
     connections = []
-    for _ in range(30):
-        c = gw.raw("GET /wait/2 HTTP/1.1\r\nHost: blog.localhost\r\n\r\n")
-        connections.append(c)
-        # The gateway has read it before the next one is sent.
-        wait_for(lambda: not unread(gw.port, c), "the gateway reads the request")
+    for n in range(1, 31):
+        connections.append(gw.raw("GET / HTTP/1.1\r\nHost: blog.localhost\r\n\r\n", timeout=60))
+        wait_for(lambda: info(gw, "blog")["waiting"] == n, "the request waits before the next one is sent")
+    gate.touch()
 
-    # None is answered before the last has come, so that each has a connection of its own, numbered as the kernel took it
-    # in: what the service's threads do then is their own business.
+    # All are let in before the first of them is answered, so that each has a connection of its own, numbered as the kernel
+    # took it in: what the service's threads do then is their own business.
     numbers = [json.loads(c.reply().body)["connection"] for c in connections]
     assert len(set(numbers)) == 30
     assert numbers == sorted(numbers)
-
-
-def unread(port, connection):
-    """Bytes of this connection that the gateway has not read yet, from proc_net_tcp(5)."""
-    peer = connection.socket.getsockname()[1]
-    with open("/proc/net/tcp") as f:
-        for line in list(f)[1:]:
-            words = line.split()
-            if (int(words[1].split(":")[1], 16), int(words[2].split(":")[1], 16)) == (port, peer):
-                return int(words[4].split(":")[1], 16)
-    return 1  # not accepted yet
 
 
 def test_a_service_that_never_gets_ready_answers_503_that_says_why(site):
