@@ -142,9 +142,10 @@ static ssize_t way_pass(Way *w, Mover *m)
 }
 
 /* A short read means that this was all, unless the bytes were moved (the pipe has so many places, and a byte
- * may take one) or an end was announced along with them. */
+ * may take one) or an end was announced, now or while bytes were stuck and nothing could be read. */
 WayResult way_run(Way *w, Mover *m, bool to_the_end, bool ending)
 {
+    w->last = w->last || to_the_end;
     for (size_t turn = 0; turn < TURN;) {
         if (w->stuck && !way_flush(w))
             return WAY_GONE;
@@ -164,7 +165,7 @@ WayResult way_run(Way *w, Mover *m, bool to_the_end, bool ending)
             w->end = n == 0 ? WAY_ENDED : WAY_BROKEN;
             continue;
         }
-        if (w->stuck || ((size_t) n < WAY_PIECE && !moved && !to_the_end))
+        if (w->stuck || ((size_t) n < WAY_PIECE && !moved && !w->last))
             return WAY_DRY;
         turn += (size_t) n;
     }

@@ -29,6 +29,7 @@ typedef struct Way {
     WayEnd end; /* of the sender */
     bool told;  /* the receiver was told of the end, or takes no more: what still comes is dropped */
     bool bulk;  /* it came faster than it was read */
+    bool last;  /* an end was announced: it may be behind the bytes, and nothing tells of it again */
 } Way;
 
 void mover_init(Mover *m, char *piece);
@@ -40,8 +41,8 @@ void way_done(Way *w);
 
 /* Sends what is stuck, then receives and sends what there is; then, where the sender has ended, or `ending`
  * says that no more is passed on, tells the receiver (shutdown(2)). `to_the_end`: an end was announced along
- * with the bytes. To be called whenever the sender has something or, if bytes are stuck, the receiver has
- * room, edge-triggered. */
+ * with the bytes, which is remembered. To be called whenever the sender has something or, if bytes are stuck,
+ * the receiver has room, edge-triggered. */
 WayResult way_run(Way *w, Mover *m, bool to_the_end, bool ending);
 
 /* The receiver is gone or must get no more: drops what is stuck, and what still comes. */

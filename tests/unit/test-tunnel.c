@@ -254,6 +254,34 @@ static void what_is_stuck_when_its_sender_ends_is_delivered_before_the_end(void 
     sides_done(&s);
 }
 
+static void an_end_that_comes_while_bytes_are_stuck_is_not_forgotten(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        Sides s = sides_new(false, &(Wish){});
+        End *speaker = i == 0 ? &s.client : &s.service, *deaf = i == 0 ? &s.service : &s.client;
+        Stream little = {.from = speaker, .to = deaf};
+
+        /* In pieces, each of which the loop sees by itself, until one is left where it is. */
+        do {
+            little.total += 4096;
+            stream_offer(&little);
+            while (sd_event_run(s.f->p->event, 0) > 0)
+                ;
+        } while (little.sent == service_count(s.f, SERVICE_OPEN, i == 0 ? COUNT_RECEIVED : COUNT_SENT));
+        little.total += 4096;
+        stream_offer(&little);
+        assert_int_equal(little.sent, little.total);
+        end_close(speaker);
+        while (sd_event_run(s.f->p->event, 0) > 0)
+            ;
+        RUN_UNTIL(s.f->p->event, stream_take(&little));
+        assert_false(end_is_reset(s.f, deaf));
+        end_close(deaf);
+        expect_end(&s);
+        sides_done(&s);
+    }
+}
+
 static void a_side_that_breaks_breaks_the_other(void **state)
 {
     for (int i = 0; i < 2; i++) {
@@ -386,6 +414,7 @@ int main(void)
             cmocka_unit_test(either_side_may_end_first_and_go_on_listening),
             cmocka_unit_test(a_side_that_does_not_read_stops_the_other),
             cmocka_unit_test(what_is_stuck_when_its_sender_ends_is_delivered_before_the_end),
+            cmocka_unit_test(an_end_that_comes_while_bytes_are_stuck_is_not_forgotten),
             cmocka_unit_test(a_side_that_breaks_breaks_the_other),
             cmocka_unit_test(a_silent_one_may_have_a_limit_and_ends_in_order),
             cmocka_unit_test(a_client_that_takes_nothing_is_given_up),

@@ -147,6 +147,28 @@ static void the_pipe_is_empty_in_between(void **state)
     assert_int_equal(errno, EAGAIN);
 }
 
+static void an_end_that_was_announced_while_bytes_were_stuck_is_found_behind_them(void **state)
+{
+    Fixture *f = *state;
+    char buf[4096] = {};
+
+    do {
+        assert_int_equal(send(f->sender, buf, sizeof buf, 0), sizeof buf);
+        assert_int_equal(run(f), WAY_DRY);
+    } while (!f->way.stuck);
+    assert_int_equal(send(f->sender, "last", 4, 0), 4);
+    shutdown(f->sender, SHUT_WR);
+    assert_int_equal(way_run(&f->way, &f->mover, true, false), WAY_DRY);
+    assert_int_equal(f->way.end, WAY_OPEN);
+    while (recv(f->receiver, buf, sizeof buf, 0) > 0)
+        ;
+    assert_int_equal(run(f), WAY_DRY); /* there is room, which is all that is said now */
+    assert_int_equal(f->way.end, WAY_ENDED);
+    while (recv(f->receiver, buf, sizeof buf, 0) > 0)
+        ;
+    assert_true(has_ended(f));
+}
+
 static void a_turn_has_an_end(void **state)
 {
     Fixture *f = *state;
@@ -215,6 +237,8 @@ int main(void)
             cmocka_unit_test_setup_teardown(
                     many_bytes_arrive_in_order_however_slowly_they_are_taken, set_up, tear_down),
             cmocka_unit_test_setup_teardown(the_pipe_is_empty_in_between, set_up, tear_down),
+            cmocka_unit_test_setup_teardown(
+                    an_end_that_was_announced_while_bytes_were_stuck_is_found_behind_them, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_turn_has_an_end, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_receiver_that_is_gone_is_noticed, set_up, tear_down),
             cmocka_unit_test_setup_teardown(a_sender_that_breaks_is_no_end, set_up, tear_down),
