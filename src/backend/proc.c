@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/fd.h"
@@ -47,6 +48,29 @@ int proc_stat(pid_t pid, ProcStat *ret)
         return -EBADMSG;
     s.cpu_ticks = user + system + children_user + children_system;
     *ret = s;
+    return 0;
+}
+
+int proc_open_fds(pid_t pid, uint64_t *ret)
+{
+    char path[64];
+    struct stat st;
+    uint64_t n = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/fd", (int) pid);
+    if (stat(path, &st) < 0)
+        return -errno;
+    if (st.st_size > 0) {
+        *ret = (uint64_t) st.st_size;
+        return 0;
+    }
+    DIR *d = opendir(path);
+    if (!d)
+        return -errno;
+    for (struct dirent *e; (e = readdir(d));)
+        n += *e->d_name != '.';
+    (void) closedir(d);
+    *ret = n - (pid == getpid()); /* without that of the folder itself */
     return 0;
 }
 

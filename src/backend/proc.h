@@ -18,6 +18,10 @@ typedef struct ProcStat {
 /* Returns 0, -ESRCH when there is no such process, or -errno. */
 int proc_stat(pid_t pid, ProcStat *ret);
 
+/* How many descriptors it has open. Linux tells the number itself since 6.2; before, and only of processes
+ * that we may look into, they are counted. Returns 0 or -errno. */
+int proc_open_fds(pid_t pid, uint64_t *ret);
+
 /* Has it ended, be it that nobody has reaped it yet? */
 static inline bool proc_is_dead(const ProcStat *s)
 {

@@ -5,7 +5,6 @@
 
 #include "manager/metrics.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -242,23 +241,54 @@ static void gateways(Exposition *x, const Manager *m)
 
 /* ── processes ── */
 
-static uint64_t count_descriptors(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    uint64_t n = 0;
+typedef struct Process {
+    char label[32];
+    uint64_t memory, cpu, fds; /* bytes, µs; UINT64_MAX: not known */
+} Process;
 
-    if (!d)
-        return 0;
-    for (struct dirent *e; (e = readdir(d));)
-        n += *e->d_name != '.';
-    (void) closedir(d);
-    return n - 1; /* without that of the folder itself */
+static bool process_read(pid_t pid, Process *ret)
+{
+    ProcStat s;
+
+    if (proc_stat(pid, &s) < 0)
+        return false;
+    snprintf(ret->label, sizeof ret->label, "pid=\"%d\"", (int) pid);
+    ret->memory = s.rss_pages * (uint64_t) sysconf(_SC_PAGESIZE);
+    ret->cpu = s.cpu_ticks * (USEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK));
+    if (proc_open_fds(pid, &ret->fds) < 0)
+        ret->fds = UINT64_MAX;
+    return true;
+}
+
+/* A counter of each process by itself: the sum would go down when a worker ends. */
+static void gateway_processes(Exposition *x, const Manager *m)
+{
+    pid_t pids[GATEWAYS_MAX];
+    Process processes[GATEWAYS_MAX];
+    size_t n = 0, n_pids = peers_gateways(&m->peers, pids);
+
+    for (size_t i = 0; i < n_pids; i++)
+        n += process_read(pids[i], &processes[n]);
+    exposition_family(x, "dynapm_gateway_memory_bytes", METRIC_GAUGE, "Resident memory of each worker.");
+    for (size_t i = 0; i < n; i++)
+        exposition_number(x, processes[i].label, "", processes[i].memory);
+    exposition_family(
+            x, "dynapm_gateway_open_fds", METRIC_GAUGE, "Descriptors that each worker has open, if known.");
+    for (size_t i = 0; i < n; i++)
+        if (processes[i].fds != UINT64_MAX)
+            exposition_number(x, processes[i].label, "", processes[i].fds);
+    uint64_t created = TAKE_GENERIC(x->created, 0); /* it is counted from its process's start on */
+    exposition_family(x, "dynapm_gateway_cpu_seconds", METRIC_COUNTER, "CPU time of each worker.");
+    for (size_t i = 0; i < n; i++)
+        exposition_seconds(x, processes[i].label, "", processes[i].cpu);
+    x->created = created;
 }
 
 static void manager_process(Exposition *x, const Manager *m)
 {
     char version[64];
     ProcStat s;
+    uint64_t fds;
 
     snprintf(version, sizeof version, "version=\"%s\"", DYNAPM_VERSION);
     exposition_family(x, "dynapm_build", METRIC_INFO, "The version of the manager.");
@@ -266,8 +296,10 @@ static void manager_process(Exposition *x, const Manager *m)
     exposition_family(
             x, "dynapm_config_problems", METRIC_GAUGE, "Mistakes in the configuration that is in use.");
     exposition_number(x, "", "", m->config->n_problems);
-    exposition_family(x, "process_open_fds", METRIC_GAUGE, "Descriptors that the manager has open.");
-    exposition_number(x, "", "", count_descriptors());
+    if (proc_open_fds(getpid(), &fds) >= 0) {
+        exposition_family(x, "process_open_fds", METRIC_GAUGE, "Descriptors that the manager has open.");
+        exposition_number(x, "", "", fds);
+    }
     exposition_family(x, "process_start_time_seconds", METRIC_GAUGE, "When the manager began.");
     exposition_seconds(x, "", "", x->created);
     if (proc_stat(getpid(), &s) < 0)
@@ -290,6 +322,7 @@ int metrics_write(const Manager *m, Exposition *x)
         return r;
     manager_process(x, m);
     gateways(x, m);
+    gateway_processes(x, m);
     services(x, &rows);
     exposition_end(x);
     return x->oom ? -ENOMEM : 0;

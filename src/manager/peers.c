@@ -148,6 +148,23 @@ uint64_t peers_oldest_generation(const Peers *p)
     return oldest;
 }
 
+size_t peers_gateways(const Peers *p, pid_t ret[static GATEWAYS_MAX])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->n && n < GATEWAYS_MAX; i++) {
+        pid_t pid = peer_pid(p->peers[i]);
+        size_t k = 0;
+        if (peer_generation(p->peers[i]) == UINT64_MAX)
+            continue;
+        while (k < n && ret[k] != pid)
+            k++;
+        if (k == n)
+            ret[n++] = pid;
+    }
+    return n;
+}
+
 void peers_log_laggards(const Peers *p)
 {
     for (size_t i = 0; i < p->n; i++)

@@ -34,5 +34,7 @@ void peers_tell_changed(Peers *p);
 uint64_t peers_oldest_generation(const Peers *p);
 /* Logs who does not use the newest one. */
 void peers_log_laggards(const Peers *p);
+/* The processes of the gateways that are attached, each once. Returns how many. */
+size_t peers_gateways(const Peers *p, pid_t ret[static GATEWAYS_MAX]);
 /* Ends all connections. */
 void peers_done(Peers *p);

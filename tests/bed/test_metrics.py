@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What services use of the machine, as the installed dynapm measures it from within its sandbox."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,16 @@ def test_memory_and_cpu_time_of_a_service_are_those_of_its_control_group(machine
     run("dynapmctl", "stop", "blog")
     wait_for(lambda: metric('dynapm_service_memory_bytes{service="blog"}') is None, "it runs no more")
     assert run("dynapmctl", "list").stdout.splitlines()[1][column:].split()[0] == "-"
+
+
+def test_the_gateway_is_measured_though_it_is_another_users(machine):
+    machine.app(kind="exec")
+    machine.enable()
+    assert machine.curl("blog").status == 200
+    gateway = machine.main_pid("dynapm.service")
+    assert MIB < metric(f'dynapm_gateway_memory_bytes{{pid="{gateway}"}}') < 256 * MIB
+    assert metric(f'dynapm_gateway_cpu_seconds_total{{pid="{gateway}"}}') is not None
+    if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 2):
+        descriptors = Path("/proc", str(gateway), "fd")
+        wait_for(lambda: metric(f'dynapm_gateway_open_fds{{pid="{gateway}"}}') == len(list(descriptors.iterdir())),
+                 "its descriptors")

@@ -137,6 +137,25 @@ def test_memory_and_sleep_are_measured(site):
     assert ("dynapm_service_cpu_seconds_total",) in samples(gw)
 
 
+@pytest.mark.standalone_only("has several workers")
+def test_each_worker_is_measured_by_its_process(site):
+    gw = site.gateway(site.app(), workers=2)
+    gw.curl("blog")
+
+    def told(name):
+        return {int(key[1]): n for key, n in samples(gw).items() if key[0] == f"dynapm_gateway_{name}"}
+    wait_for(lambda: set(told("memory_bytes")) == set(gw.workers()), "both are there")
+    assert all(1 << 20 < n < 1 << 30 for n in told("memory_bytes").values())
+    assert all(0 <= n < 600 for n in told("cpu_seconds_total").values())
+    worker = gw.workers()[0]
+    wait_for(lambda: told("open_fds")[worker] == len(os.listdir(f"/proc/{worker}/fd")), "its descriptors")
+    with gw.raw(), gw.raw(), gw.raw(), gw.raw():
+        wait_for(lambda: sum(told("open_fds").values()) == sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in gw.workers()),
+                 "those of connections, too")
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: worker not in told("memory_bytes") and len(told("memory_bytes")) == 2, "another in its place")
+
+
 @pytest.mark.standalone_only("kills a worker of several")
 def test_no_counter_goes_down_when_a_worker_dies(site):
     gw = site.gateway(site.app(), workers=2)
