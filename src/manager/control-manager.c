@@ -5,7 +5,6 @@
 #include "build-config.h"
 #include "ipc/bus.h"
 #include "manager/control-internal.h"
-#include "manager/metrics.h"
 #include "util/fd.h"
 
 /* ── looking ── */
@@ -64,8 +63,9 @@ static int method_metrics(sd_bus_message *m, void *userdata, sd_bus_error *error
         return r;
     if (!streq(name, BUS_METRICS_PROMETHEUS) && !streq(name, BUS_METRICS_OPENMETRICS))
         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "there is no format \"%s\"", name);
-    _cleanup_close_ int fd = metrics_render(((Control *) userdata)->manager,
-            streq(name, BUS_METRICS_OPENMETRICS) ? METRICS_OPENMETRICS : METRICS_PROMETHEUS);
+    Manager *manager = ((Control *) userdata)->manager;
+    _cleanup_close_ int fd = renditions_get(&manager->renditions, manager,
+            streq(name, BUS_METRICS_OPENMETRICS) ? METRICS_OPENMETRICS : METRICS_PROMETHEUS, now_monotonic());
     return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
 }
 

@@ -10,6 +10,7 @@
 typedef enum MetricsFormat {
     METRICS_PROMETHEUS,
     METRICS_OPENMETRICS,
+    _METRICS_FORMAT_MAX,
 } MetricsFormat;
 
 typedef enum MetricType {

@@ -258,6 +258,7 @@ int manager_new(sd_event *event, const ManagerOptions *options, Manager **ret)
             .status_fd = -EBADF,
             .gateway_uid = options->gateway_uid,
             .paths = options->config,
+            .renditions = RENDITIONS_NULL,
     };
     idle_exit_init(&m->idle_exit, m, options->exit_idle_time > 0 ? options->exit_idle_time : USEC_INFINITY);
     int r = runtime_open(&m->runtime, options->runtime_dir, options->listen_fd);
@@ -335,6 +336,7 @@ Manager *manager_free(Manager *m)
         publication_unref(m->publications[i]);
     listeners_free(m->listeners);
     activity_done(&m->activity);
+    renditions_done(&m->renditions);
     status_table_unmap(m->status);
     fd_close(m->status_fd);
     slots_done(&m->slots);

@@ -22,6 +22,7 @@
 #include "manager/publish.h"
 #include "manager/recovery.h"
 #include "manager/reload.h"
+#include "manager/renditions.h"
 #include "manager/runtime.h"
 #include "manager/slots.h"
 #include "service/service.h"
@@ -80,7 +81,8 @@ typedef struct Manager {
     Operations operations;
     Admin admin;
     Logs logs;
-    bool user; /* a user's service manager is the one that we have, if any */
+    Renditions renditions; /* of the metrics */
+    bool user;             /* a user's service manager is the one that we have, if any */
 
     IdleExit idle_exit;
 

@@ -5,14 +5,11 @@
 
 #include "manager/metrics.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "backend/proc.h"
 #include "build-config.h"
-#include "util/fd.h"
 
 typedef struct Row {
     char *label;
@@ -326,25 +323,4 @@ int metrics_write(const Manager *m, Exposition *x)
     services(x, &rows);
     exposition_end(x);
     return x->oom ? -ENOMEM : 0;
-}
-
-int metrics_render(const Manager *m, MetricsFormat format)
-{
-    _cleanup_(exposition_done) Exposition x = {.format = format, .created = m->began};
-
-    int r = metrics_write(m, &x);
-    if (r < 0)
-        return r;
-    _cleanup_close_ int fd = memfd_create("dynapm-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return -errno;
-    for (size_t at = 0; at < x.len;) {
-        ssize_t n = pwrite(fd, x.text + at, x.len - at, (off_t) at);
-        if (n < 0)
-            return -errno;
-        at += (size_t) n;
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return -errno;
-    return TAKE_FD(fd);
 }

@@ -8,6 +8,3 @@
 
 /* Writes all of it. Returns 0 or -ENOMEM. */
 int metrics_write(const Manager *m, Exposition *x);
-
-/* The same as a sealed memfd, that the caller closes, or -errno. */
-int metrics_render(const Manager *m, MetricsFormat format);
