@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: ISC
 """What is counted, seen as Prometheus sees it: a known set of requests has to give known numbers."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -126,6 +128,98 @@ def test_a_tcp_connection_is_counted_with_its_bytes_while_it_is_open(site):
         wait_value(gw, 18, "dynapm_service_sent_bytes_total")
         assert value(gw, "dynapm_service_open_requests") == 1
         assert value(gw, "dynapm_service_connections_total") == 1
+
+
+def test_a_connection_that_was_upgraded_is_counted_with_its_bytes_while_it_is_open(site):
+    gw = site.gateway(site.app("switch.py"))
+    with gw.raw("GET /echo HTTP/1.1\r\nHost: blog.localhost\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n") as c:
+        assert c.reply().status == 101
+        c.send("ten bytes\n")
+        assert c.read_exactly(10) == b"ten bytes\n"
+        wait_value(gw, 10, "dynapm_service_received_bytes_total")
+        wait_value(gw, 10, "dynapm_service_sent_bytes_total")
+        assert value(gw, "dynapm_service_requests_total", "1xx") == 1, "the upgrade is over"
+        assert value(gw, "dynapm_service_open_requests") == 1
+        c.send("five\n")
+        assert c.read_exactly(5) == b"five\n"
+        wait_value(gw, 15, "dynapm_service_sent_bytes_total")
+    wait_value(gw, 0, "dynapm_service_open_requests")
+    s = samples(gw)
+    assert s[("dynapm_service_received_bytes_total",)] == s[("dynapm_service_sent_bytes_total",)] == 15
+    assert s[("dynapm_service_request_duration_seconds_count",)] == 1
+
+
+GET = "GET / HTTP/1.1\r\nHost: blog.localhost\r\n\r\n"
+
+
+def test_who_is_one_too_many_is_counted_and_so_is_who_leaves_while_waiting(site):
+    gw = site.gateway(site.app("never_ready.py", startTimeout="1h"),
+                      config={"limits": {"maxParkedRequestsPerService": 3}})
+    waiting = [gw.raw(GET) for _ in range(3)]
+    wait_value(gw, 3, "dynapm_service_waiting_requests")
+    assert gw.curl("blog").status == 503
+    wait_value(gw, 1, "dynapm_service_parked_requests_refused_total", "full")
+    assert value(gw, "dynapm_service_parked_requests_refused_total", "failed") == 0
+    assert value(gw, "dynapm_service_requests_total", "5xx") == 1
+    for c in waiting:
+        c.close()
+    wait_value(gw, 3, "dynapm_service_requests_total", "none")
+    wait_value(gw, 0, "dynapm_service_waiting_requests")
+    assert value(gw, "dynapm_service_open_requests") == 0
+    assert value(gw, "dynapm_service_parked_requests_total") == 3
+
+
+def test_who_leaves_before_the_answer_is_counted(site):
+    blog = site.app("echo.py")
+    gw = site.gateway(blog)
+    gw.curl("blog")
+    with gw.raw("GET /wait/5 HTTP/1.1\r\nHost: blog.localhost\r\n\r\n"):
+        wait_for(lambda: len(blog.requests) == 2, "the service has it")
+        assert value(gw, "dynapm_service_open_requests") == 1
+    wait_value(gw, 1, "dynapm_service_requests_total", "none")
+    s = samples(gw)
+    assert s[("dynapm_service_requests_total", "2xx")] == 1 and s[("dynapm_service_requests_total", "5xx")] == 0
+    assert all(n == 0 for key, n in s.items() if key[0] == "dynapm_service_upstream_errors_total"), "nothing is wrong with it"
+
+
+def test_a_service_that_takes_too_long_is_counted(site):
+    gw = site.gateway(site.app("echo.py"), config={"limits": {"upstreamFirstByteTimeout": "300ms"}})
+    assert gw.curl("blog", "/wait/5").status == 504
+    wait_value(gw, 1, "dynapm_service_upstream_errors_total", "timeout")
+    assert value(gw, "dynapm_service_upstream_errors_total", "connect_timeout") == 0
+    assert value(gw, "dynapm_service_requests_total", "5xx") == 1
+
+
+def test_a_service_that_takes_no_connection_is_counted(site):
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # one more than there is room for: from now on the kernel lets nobody in
+            c = stack.enter_context(socket.socket())
+            c.setblocking(False)
+            c.connect_ex(full.getsockname())
+        blog = {"host": "blog.localhost", "base": f"http://127.0.0.1:{full.getsockname()[1]}", "proxyOnly": True}
+        gw = site.gateway(files={"blog.json": blog}, config={"limits": {"upstreamConnectTimeout": "300ms"}})
+        assert gw.curl("blog").status == 504
+        wait_value(gw, 1, "dynapm_service_upstream_errors_total", "connect_timeout")
+        s = samples(gw)
+        assert all(n == 0 for key, n in s.items() if key[0] == "dynapm_service_upstream_errors_total" and
+                   key[1] != "connect_timeout")
+
+
+def test_connections_that_are_too_many_of_their_address_are_counted(site):
+    gw = site.gateway(site.app(), config={"limits": {"maxConnectionsPerAddress": 2}})
+    held = [gw.raw(GET) for _ in range(2)]
+    for c in held:
+        assert c.reply().status == 200
+    assert value(gw, "dynapm_connections_refused_total") == 0
+    for n in (1, 2):
+        with gw.raw() as c:
+            assert c.closed(20)
+        wait_value(gw, n, "dynapm_connections_refused_total")
+    assert value(gw, "dynapm_connections") == 2
+    for c in held:
+        c.close()
+    wait_value(gw, 0, "dynapm_connections")
 
 
 def test_memory_and_sleep_are_measured(site):
