@@ -7,7 +7,10 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import threading
+import urllib.parse
+import urllib.request
 
 import jsonschema
 import pytest
@@ -632,6 +635,50 @@ def test_prometheus_scrapes_it_in_the_format_that_it_asks_for(site, make):
         assert (r.status, r.get("Content-Type")) == (200, kind)
         assert r.complete and "# TYPE dynapm_" in r.text and "blog" in r.text
         assert r.text.endswith("# EOF\n") == kind.startswith("application")
+
+
+@pytest.fixture
+def prometheus(tmp_path):
+    """Prometheus itself, which scrapes an address with a token; asks it for the value of an expression."""
+    with contextlib.ExitStack() as stack:
+        def scrape(address, token):
+            port = free_port()
+            config = {"scrape_configs": [{
+                "job_name": "dynapm", "scrape_interval": "1s", "scrape_timeout": "1s",
+                "authorization": {"credentials": token},
+                "static_configs": [{"targets": ["%s:%d" % address]}]}]}
+            (tmp_path / "prometheus.yml").write_text(json.dumps(config))
+            log = stack.enter_context(open(tmp_path / "log", "wb"))
+            p = subprocess.Popen(
+                ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
+                 f"--web.listen-address=127.0.0.1:{port}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=tmp_path)
+            stack.callback(p.wait)
+            stack.callback(p.kill)
+
+            def query(expression):
+                url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+                try:
+                    with urllib.request.urlopen(url, timeout=20) as reply:
+                        found = json.load(reply)["data"]["result"]
+                except OSError:  # it has not begun yet
+                    assert p.poll() is None, (tmp_path / "log").read_text()
+                    return None
+                return float(found[0]["value"][1]) if len(found) == 1 else None
+            return query
+        yield scrape
+
+
+def test_a_real_prometheus_scrapes_it_with_the_token_for_looking(site, make, prometheus):
+    gw, admin = make(site.app(idleTimeout="1h"))
+    query = prometheus(admin.address, READ_TOKEN)
+    wait_for(lambda: query('up{job="dynapm"}') == 1, "it has scraped", 60)
+    requests = 'dynapm_service_requests_total{service="blog",code="2xx"}'
+    for _ in range(3):
+        assert gw.curl("blog").status == 200
+    wait_for(lambda: query(requests) == 3, "it knows of the requests", 60)
+    wait_for(lambda: query('dynapm_service_state{service="blog",state="online"}') == 1, "and of the start", 60)
+    wait_for(lambda: (query('dynapm_service_memory_bytes{service="blog"}') or 0) > 1 << 20, "and of the memory", 60)
+    wait_for(lambda: query("count(dynapm_gateway_memory_bytes)") == 1, "and of the worker", 60)
 
 
 # ── another configuration ──
