@@ -47,6 +47,11 @@ bool admin_operation_is_private(AdminOperation o)
     return o == ADMIN_LOGS;
 }
 
+bool admin_operation_is_scarce(AdminOperation o)
+{
+    return o == ADMIN_LOGS || o == ADMIN_EVENTS;
+}
+
 bool admin_operation_is_public(AdminOperation o)
 {
     return o == ADMIN_ASSET || o == ADMIN_HOME;

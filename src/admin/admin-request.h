@@ -46,6 +46,9 @@ int admin_request_parse(
 bool admin_operation_changes(AdminOperation o) _const_;
 /* Is it for those alone who may do everything, though it changes nothing? */
 bool admin_operation_is_private(AdminOperation o) _const_;
+/* Can only so many have it at a time? A page of others, which is kept from reading the answer, would keep it
+ * from those who may. */
+bool admin_operation_is_scarce(AdminOperation o) _const_;
 /* Is it for everybody who gets here, without a token? */
 bool admin_operation_is_public(AdminOperation o) _const_;
 

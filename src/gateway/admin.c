@@ -83,13 +83,13 @@ static int check_origin(const AdminExchange *x, AdminRefusal *refusal)
         *refusal = (AdminRefusal){403, "The admin API is not called so: see adminApi.hostname.", NULL};
         return -EBADMSG;
     }
-    if (!admin_operation_changes(x->request.operation))
+    if (!admin_operation_changes(x->request.operation) && !admin_operation_is_scarce(x->request.operation))
         return 0;
     const char *origin = admin_field(e, "Origin", &origin_len),
                *site = admin_field(e, "Sec-Fetch-Site", &site_len);
     if (admin_origin_is_ours(origin, origin_len, site, site_len, f->authority ?: "", f->authority_len))
         return 0;
-    *refusal = (AdminRefusal){403, "Pages of others may change nothing here.", NULL};
+    *refusal = (AdminRefusal){403, "Pages of others may change and hold nothing here.", NULL};
     return -EBADMSG;
 }
 
