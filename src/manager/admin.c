@@ -31,6 +31,13 @@ void admin_done(Admin *a)
     a->read_token = forget(a->read_token);
 }
 
+/* token68 (RFC 9110, 11.2): what else nobody could present. */
+static bool is_token68(const char *s, size_t len)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/");
+    return n > 0 && n + strspn(s + n, "=") == len;
+}
+
 /* One line, white space around it aside. 0, -EINVAL, -ENOMEM, or -errno of what is not to be read. */
 static int read_file(const char *path, char **ret)
 {
@@ -51,7 +58,7 @@ static int read_file(const char *path, char **ret)
         return r;
     const char *begin = text + strspn(text, " \t\r\n");
     size_t n = strcspn(begin, " \t\r\n");
-    bool good = n > 0 && n <= BUS_TOKEN_MAX && begin[n + strspn(begin + n, " \t\r\n")] == 0;
+    bool good = is_token68(begin, n) && n <= BUS_TOKEN_MAX && begin[n + strspn(begin + n, " \t\r\n")] == 0;
     char *token = good ? strndup(begin, n) : NULL;
     explicit_bzero(text, len);
     free(text);
@@ -100,6 +107,13 @@ static int load_token(Admin *a, const AdminToken *t, const char *file, char **re
             return r;
         if (r < 0) {
             a->unusable = true;
+            if (r == -EINVAL) {
+                log_error(
+                        "The admin API lets nobody in, what %s %s holds is no token: expected one line of at "
+                        "most %d letters, digits and -._~+/, with = at its end.",
+                        t->file ? "file" : "credential", where, BUS_TOKEN_MAX);
+                return 0;
+            }
             log_error_errno(r, "The admin API lets nobody in, its token cannot be had from %s %s: %m",
                     t->file ? "file" : "credential", where);
             return 0;

@@ -316,6 +316,11 @@ def test_tokens_come_from_files_and_one_that_cannot_be_read_lets_nobody_in(site,
     for token in ("", "a-token-of-a-file-0123456789"):
         assert admin.ask(API + "services", token=token).status == 401
     assert gone.curl("wiki").status == 200
+    path.chmod(0o600)
+    for text in ("pass#word-of-a-file-0123456789\n", "a-token-of-a-file 0123456789\n", "\n"):
+        path.write_text(text)
+        bad, admin = make(site.app(name=f"bad{len(text)}"), token=None, config={"adminApi": {"tokenFile": str(path)}})
+        bad.wait_log(f"lets nobody in, what file {path} holds is no token: expected one line of at most 256 letters")
 
 
 def test_a_name_that_is_not_ours_leads_nobody_here(site, make):
