@@ -72,10 +72,11 @@ static int serve(uint16_t port)
         pause();
 }
 
+/* On all addresses: connections that are over, of others, may still hold it on one of them. */
 static uint16_t free_port(void)
 {
     SocketAddress a;
-    assert_int_equal(socket_address_from_ip("127.0.0.1", 0, &a), 0);
+    assert_int_equal(socket_address_from_ip("0.0.0.0", 0, &a), 0);
     _cleanup_close_ int fd = socket_address_listen(&a, 1);
     assert_int_equal(getsockname(fd, &a.sa, &a.len), 0);
     return socket_address_port(&a);
