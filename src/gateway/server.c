@@ -303,7 +303,8 @@ Server *server_free(Server *s)
 
 int server_add_connection(Server *s, Client *c, const struct sockaddr *address, socklen_t len)
 {
-    Hall *h = hall_with_room(s, c->small);
+    /* A reload may have made the largest head a small one since it was in a small hall. */
+    Hall *h = hall_with_room(s, c->small && server_has_small_halls(s));
 
     lodging_attend(c);
     c->small = h->small;
