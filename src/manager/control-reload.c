@@ -70,6 +70,8 @@ static void on_done(int result, void *userdata)
 
     call->reload = NULL;
     int r = result < 0 ? refuse_at_the_end(call->message) : answer(call->message, call->control->manager);
+    if (r < 0) /* whoever waits is to hear of it */
+        r = sd_bus_reply_method_errno(call->message, r, NULL);
     if (r < 0)
         log_debug_errno(r, "Cannot answer a call: %m");
     reload_call_free(call);

@@ -70,6 +70,18 @@ def test_what_is_new_is_there_when_the_reload_returns(site, workers):
     assert (blog.starts, wiki.starts) == (1, 1)  # neither was disturbed
 
 
+def test_who_waits_hears_of_what_cannot_be_told(site):
+    """D-Bus strings are UTF-8; what a folder is called need not be."""
+    folder = os.fsencode(site.folder) + b"/\xff"
+    os.mkdir(folder)
+    with open(folder + b"/bad.json", "w") as f:
+        f.write("{ no JSON")
+    gw = site.gateway(site.app(), args=["--config-dir=" + os.fsdecode(folder)])
+    p = ctl(gw, "reload")
+    assert p.returncode == 1 and "Cannot reload" in p.stderr
+    assert gw.curl("blog").status == 200
+
+
 def test_the_first_service_may_come_with_a_reload(site):
     gw = site.gateway()
     assert gw.curl("blog").status == 404
