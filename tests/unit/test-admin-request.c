@@ -76,8 +76,8 @@ static void what_is_not_there_is_not_guessed_at(void **state)
             "/_dynapm/../etc/passwd",
             "/_dynapm/dashboard/app.js",
             "/_DYNAPM/",
-            "/_dynapm/api/services/"
-            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            ("/_dynapm/api/services/"
+             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
     };
     for (size_t i = 0; i < ELEMENTSOF(targets); i++)
         assert_int_equal(refused("GET", targets[i]).status, 404);
