@@ -9,6 +9,7 @@ import signal
 
 import base
 import websockets
+from websockets.legacy import server  # later versions have another, too, with other names for all of it
 
 
 async def refuse(path, headers):
@@ -41,11 +42,11 @@ async def main():
                "max_queue": 4}
     if "SOCKET" in os.environ:
         os.umask(0)  # dynapm may be another user
-        server = await websockets.unix_serve(serve, os.environ["SOCKET"], **options)
+        listening = await server.unix_serve(serve, os.environ["SOCKET"], **options)
     else:
-        server = await websockets.serve(serve, "127.0.0.1", int(os.environ["PORT"]), backlog=4096, **options)
+        listening = await server.serve(serve, "127.0.0.1", int(os.environ["PORT"]), backlog=4096, **options)
     base.log("listening", os.getpid())
-    await server.wait_closed()
+    await listening.wait_closed()
 
 
 base.start()
