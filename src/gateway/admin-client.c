@@ -107,8 +107,10 @@ bool admin_is_local(const Exchange *e)
 
 void admin_write_client(AdminExchange *x, const uint8_t address[static 16])
 {
-    bool v4 = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *) address);
+    struct in6_addr a;
 
+    memcpy(&a, address, sizeof a); /* which may be anywhere */
+    bool v4 = IN6_IS_ADDR_V4MAPPED(&a);
     if (!has_address(x->exchange))
         strcpy(x->client, "local");
     else if (!inet_ntop(v4 ? AF_INET : AF_INET6, address + (v4 ? 12 : 0), x->client, sizeof x->client))

@@ -6,6 +6,7 @@
  * has limits. */
 
 #include <netinet/in.h>
+#include <stdalign.h>
 
 #include "gateway/deadline.h"
 #include "gateway/poller.h"
@@ -48,7 +49,7 @@ struct Client {
     bool preamble;       /* a PROXY header has to come first */
     bool tls;            /* it speaks TLS with the proxy in front */
     bool trusted;        /* its address is in trustedProxies */
-    uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d, zero for a unix socket */
+    alignas(struct in6_addr) uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d, zero for a unix socket */
     char peer[INET6_ADDRSTRLEN];
 };
 
