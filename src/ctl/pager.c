@@ -141,12 +141,15 @@ void pager_open(Pager *p)
     reader = ends[0];
     writer = ends[1];
     fflush(stdout);
+    /* Before the pager is there, which may be interrupted at once, and has them as they were. */
+    (void) signal(SIGINT, SIG_IGN);
+    (void) signal(SIGPIPE, SIG_IGN);
     if (spawn_any(reader, &p->pid) < 0) {
+        (void) signal(SIGINT, SIG_DFL);
+        (void) signal(SIGPIPE, SIG_DFL);
         p->pid = 0;
         return;
     }
-    (void) signal(SIGINT, SIG_IGN);
-    (void) signal(SIGPIPE, SIG_IGN);
     p->saved_stdout = divert(STDOUT_FILENO, writer);
     if (isatty(STDERR_FILENO))
         p->saved_stderr = divert(STDERR_FILENO, writer);
