@@ -376,8 +376,8 @@ def test_nothing_of_the_manager_gets_into_a_service(manager):
         peer.attach()
         assert peer.wake(0)[0]
         (pid,) = manager.children()
-        status = Path(f"/proc/{pid}/status").read_text()
-        assert re.search(r"^SigBlk:\s+0+$", status, re.M)
+        # A moment may pass: pthread_create(3) blocks all signals while the service makes a thread.
+        wait_for(lambda: re.search(r"^SigBlk:\s+0+$", Path(f"/proc/{pid}/status").read_text(), re.M), "no blocked signals")
         links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
         assert not [link for link in links if "memfd" in link or str(manager.run) in link]
         environment = Path(f"/proc/{pid}/environ").read_text()

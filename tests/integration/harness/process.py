@@ -69,7 +69,7 @@ def alive(pid):
     """Its first thread may be dead while others still hold its sockets open."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes between open() and getdents()
         return False
     states = [stat_fields(f"{pid}/task/{thread}") for thread in threads]
     return any(fields[0] not in "ZX" for fields in states if fields)
