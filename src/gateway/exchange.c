@@ -244,8 +244,11 @@ static bool check_head(Exchange *e)
         refusal = (RequestRefusal){414, "The request target is too long."};
     else if (a == AUDIT_TOO_MANY || size->header_size > hall_max_head(e->client->hall))
         refusal = (RequestRefusal){431, "The request's header fields are too many or too long."};
-    else if (request_check(&head, &e->facts, &refusal) == 0 && check_body(e, size->header_size, &refusal))
+    else if (request_check(&head, &e->facts, &refusal) == 0 && check_body(e, size->header_size, &refusal)) {
+        if (e->facts.expects && !e->facts.expect_continue)
+            interim_forgo(e);
         return true;
+    }
 
     e->close = true;
     e->facts = (RequestFacts){};

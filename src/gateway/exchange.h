@@ -156,6 +156,10 @@ void exchange_dispatch(Exchange *e);
 bool exchange_upload(Exchange *e, const char *upload, size_t *upload_size);
 /* Does the client wait with its body, and should it? */
 bool interim_is_awaited(const Exchange *e);
+/* For a request whose client has nothing to wait with, or does not wait: libmicrohttpd does not get to say
+ * 100, which it would do behind its handler's first call. Without a body it would then call with an empty
+ * one, and take no answer at that, where a further request is in its buffer (0.9.75). */
+void interim_forgo(Exchange *e);
 /* Has interim_go_on() called at the latest after a while. */
 void interim_await(Exchange *e);
 void interim_init_deadline(struct Proxy *p);

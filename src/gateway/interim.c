@@ -28,6 +28,15 @@ bool interim_is_awaited(const Exchange *e)
     return e->facts.expect_continue && !e->go_on && e->state == EXCHANGE_UPLOADING;
 }
 
+void interim_forgo(Exchange *e)
+{
+    const char *value = NULL;
+
+    (void) MHD_lookup_connection_value_n(e->mhd, MHD_HEADER_KIND, "Expect", STRLEN("Expect"), &value, NULL);
+    if (value) /* it points into what was received, which is no longer needed: the rules have read it */
+        *(char *) value = '-';
+}
+
 void interim_await(Exchange *e)
 {
     deadline_clear(&e->total); /* it is not the client that is late */

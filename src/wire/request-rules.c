@@ -286,8 +286,8 @@ int request_check(const RequestHead *head, RequestFacts *ret, RequestRefusal *re
         return r;
 
     /* RFC 9110 10.1.1 and 7.8: HTTP/1.0 has neither 100 nor Upgrade. */
-    facts.expect_continue = fields.expects && !facts.http_1_0 &&
-                            (facts.body == REQUEST_BODY_CHUNKED || facts.content_length > 0);
+    facts.expects = fields.expects && !facts.http_1_0;
+    facts.expect_continue = facts.expects && (facts.body == REQUEST_BODY_CHUNKED || facts.content_length > 0);
     facts.keep_alive = !fields.connection.close && (!facts.http_1_0 || fields.connection.keep_alive);
     facts.upgrade = fields.connection.upgrade && fields.offers_upgrade && !facts.http_1_0;
     *ret = facts;

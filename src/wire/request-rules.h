@@ -19,6 +19,7 @@ typedef struct RequestFacts {
     bool http_1_0;
     RequestBody body;
     uint64_t content_length;
+    bool expects;         /* 100-continue, also where there is no body to wait with */
     bool expect_continue; /* waits with its body until it is told to go on */
     bool keep_alive;      /* what the client wants */
     bool upgrade; /* offers to go on with another protocol that may pass (Connection lists it, and the field

@@ -91,6 +91,19 @@ def test_chunked_bodies_may_wait_too(app):
         assert c.reply().text == "body"
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("host", ["app", "nobody"])
+def test_without_a_body_there_is_nothing_to_wait_with(app, method, host):
+    # Several at once, as then the library has a further one in its buffer when it comes to say 100.
+    length = "Content-Length: 0\r\n" if method == "POST" else ""
+    request = f"{method} /hello HTTP/1.1\r\nHost: {host}.localhost\r\n{length}Expect: 100-continue\r\n\r\n"
+    with app.gateway.raw(request * 20) as c:
+        for _ in range(20):
+            assert c.reply().status == (200 if host == "app" else 404), "an answer, and no 100 before it"
+        c.send(request)
+        assert c.reply().status == (200 if host == "app" else 404)
+
+
 def test_a_client_that_leaves_while_it_waits_is_forgotten(app):
     c = app.gateway.raw(post("/accept", 4))
     wait_for(lambda: app.events("expect"), "the request is there")

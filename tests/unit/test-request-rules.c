@@ -266,14 +266,18 @@ static void the_rest_is_derived(void **state)
             {"PATCH / HTTP/1.1\r\n" H "\r\n", {.keep_alive = true}},
             {"get / HTTP/1.1\r\n" H "\r\n", {.keep_alive = true}},
             {POST_("Content-Length: 0\r\nExpect: 100-continue\r\n"),
-                    {.keep_alive = true, .body = REQUEST_BODY_LENGTH}},
+                    {.keep_alive = true, .body = REQUEST_BODY_LENGTH, .expects = true}},
             {POST_("Content-Length: 1\r\nExpect: 100-continue\r\n"), {.keep_alive = true,
                                                                              .body = REQUEST_BODY_LENGTH,
                                                                              .content_length = 1,
+                                                                             .expects = true,
                                                                              .expect_continue = true}},
             {POST_("Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n"),
-                    {.keep_alive = true, .body = REQUEST_BODY_CHUNKED, .expect_continue = true}},
-            {POST_("Expect: 100-continue\r\n"), {.keep_alive = true}},
+                    {.keep_alive = true,
+                            .body = REQUEST_BODY_CHUNKED,
+                            .expects = true,
+                            .expect_continue = true}},
+            {POST_("Expect: 100-continue\r\n"), {.keep_alive = true, .expects = true}},
             {"POST / HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
                     {.http_1_0 = true, .body = REQUEST_BODY_LENGTH, .content_length = 1}},
             {POST_("Connection: x, CLOSE\r\n"), {}},
@@ -299,8 +303,9 @@ static void the_rest_is_derived(void **state)
         const RequestFacts *e = &table[i].facts;
         assert_int_equal(check(&r, table[i].text, &f), 0);
         if (f.http_1_0 != e->http_1_0 || f.body != e->body || f.content_length != e->content_length ||
-                f.expect_continue != e->expect_continue || f.keep_alive != e->keep_alive ||
-                f.upgrade != e->upgrade || f.idempotent != e->idempotent || f.is_head != e->is_head)
+                f.expects != e->expects || f.expect_continue != e->expect_continue ||
+                f.keep_alive != e->keep_alive || f.upgrade != e->upgrade || f.idempotent != e->idempotent ||
+                f.is_head != e->is_head)
             fail_msg("%s", table[i].text);
         test_request_done(&r);
     }
