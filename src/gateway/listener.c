@@ -176,6 +176,24 @@ static void limit_unsent(int fd)
     (void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
+static bool is_for_tcp(const Listener *l)
+{
+    const RouteImage *routes = l->set->proxy->routes;
+
+    return routes && l->listener < route_image_n_listeners(routes) &&
+           route_image_listener(routes, l->listener)->tcp;
+}
+
+/* Where clients speak first, as those of HTTP do, the kernel keeps a connection to itself until they have, or
+ * have not for a second (TCP_DEFER_ACCEPT of tcp(7)). Nearly all would come a moment before their request
+ * else, and each would be received from for nothing, and watched: a sixth of what a connection for one
+ * request costs. */
+static void let_clients_begin(const Listener *l)
+{
+    const int seconds = is_for_tcp(l) ? 0 : 1;
+    (void) setsockopt(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+}
+
 int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)
 {
     Listener *l = new0(Listener, 1);
@@ -227,12 +245,9 @@ bool listeners_claim(Listeners *ls, int fd, uint32_t listener)
 
 void listeners_begin_update(Listeners *ls)
 {
-    const RouteImage *routes = ls->proxy->routes;
-
     for (Listener *l = ls->all; l; l = l->next) {
         l->unwanted = l->given;
-        l->is_tcp = routes && l->listener < route_image_n_listeners(routes) &&
-                    route_image_listener(routes, l->listener)->tcp;
+        l->is_tcp = is_for_tcp(l);
         l->listener = LISTENER_MAIN;
     }
 }
@@ -263,6 +278,8 @@ void listeners_end_update(Listeners *ls)
         if (l->unwanted && !l->is_tcp)
             sweep(l);
     drop(ls, true);
+    for (Listener *l = ls->all; l; l = l->next)
+        let_clients_begin(l);
 }
 
 void listeners_stop(Listeners *ls, bool own_last, bool given_last)

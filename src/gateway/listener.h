@@ -23,9 +23,9 @@ bool listeners_claim(Listeners *ls, int fd, uint32_t listener);
 /* Another configuration's listeners come, between these two, of which the first is called while the earlier
  * routes still hold. Meanwhile listeners_keep() says whether `fd`, which
  * stays the caller's, is one that a manager gave before; then that one serves `listener` from now on. What
- * was given and is not kept is closed at the end, after whoever waits there was accepted and is on
- * LISTENER_MAIN; connections that are not HTTP are reset. Our own serve LISTENER_MAIN unless they are
- * claimed. */
+ * was given and is not kept is closed at the end, after whoever waits there with a request was accepted and
+ * is on LISTENER_MAIN; connections that are not HTTP, or on which nothing has been said yet, are reset. Our
+ * own serve LISTENER_MAIN unless they are claimed. */
 void listeners_begin_update(Listeners *ls);
 bool listeners_keep(Listeners *ls, int fd, uint32_t listener);
 void listeners_end_update(Listeners *ls);

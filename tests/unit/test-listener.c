@@ -19,8 +19,10 @@ static int connect_to(const SocketAddress *a)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    if (connect(fd, &a->sa, a->len) == 0)
+    if (connect(fd, &a->sa, a->len) == 0) {
+        assert_int_equal(send(fd, "G", 1, 0), 1); /* who says nothing is kept by the kernel for a second */
         return fd;
+    }
     close(fd);
     return -ECONNREFUSED;
 }
