@@ -64,7 +64,7 @@ typedef struct HealthCheckConfig {
     unsigned expected_status; /* http: exactly this; 0 = any of 200–399 (a redirect is not followed) */
     char *command;            /* command: /bin/sh command line, exit status 0 = ready */
     usec_t timeout;           /* of one attempt */
-    usec_t interval; /* ceiling of the pause between attempts; 0 = the default back-off up to 20 ms */
+    usec_t interval; /* ceiling of the pause between attempts; 0 = the default back-off up to 100 ms */
     bool implied;    /* nobody wrote one: it is the default, tcp */
 } HealthCheckConfig;
 

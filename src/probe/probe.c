@@ -18,7 +18,11 @@
  */
 #define PAUSE_DIVISOR 32
 #define PAUSE_MIN_USEC 250
-#define PAUSE_MAX_DEFAULT_USEC (20 * USEC_PER_MSEC)
+/* Who needs longer is waited for with more patience: an attempt after tens of milliseconds of rest takes
+ * twice what it takes in between others, and of a start of seconds nobody sees a hundredth. */
+#define PAUSE_FINE_SPAN (100 * USEC_PER_MSEC)
+#define PAUSE_COARSE_DIVISOR 16
+#define PAUSE_MAX_DEFAULT_USEC (100 * USEC_PER_MSEC)
 
 static void none_attempt(Probe *p)
 {
@@ -37,7 +41,8 @@ static const ProbeVTable *const vtables[_HEALTH_CHECK_TYPE_MAX] = {
 static usec_t next_pause(const Probe *p)
 {
     usec_t max = p->config->health_check.interval ?: PAUSE_MAX_DEFAULT_USEC;
-    usec_t pause = usec_sub(now_monotonic(), p->started) / PAUSE_DIVISOR;
+    usec_t waited = usec_sub(now_monotonic(), p->started);
+    usec_t pause = waited / (waited < PAUSE_FINE_SPAN ? PAUSE_DIVISOR : PAUSE_COARSE_DIVISOR);
 
     pause = MIN(MAX(pause, (usec_t) PAUSE_MIN_USEC), max);
     return p->config->health_check.type == HEALTH_CHECK_COMMAND ? MAX(pause, p->context.commands->pause)

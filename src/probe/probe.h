@@ -18,8 +18,8 @@ typedef void (*ProbeDone)(Probe *p, int r, const char *why, void *userdata);
 
 typedef enum ProbeMode {
     PROBE_UNTIL_READY, /* retries until ready or stopped, the caller has the time limit: the pause after an
-                        * attempt is 1/32 of the time since probe_start(), at least 250 µs, at most the health
-                        * check's interval (20 ms) */
+                        * attempt is 1/32 of the time since probe_start(), after 100 ms 1/16, at least 250 µs,
+                        * at most the health check's interval (100 ms) */
     PROBE_ONCE,        /* one attempt */
 } ProbeMode;
 

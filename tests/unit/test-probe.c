@@ -50,7 +50,7 @@ static unsigned attempts_allowed(usec_t wait)
 {
     unsigned n = 1;
     for (usec_t t = 0; t < wait; n++)
-        t += MIN(MAX(t / 32, (usec_t) 250), 20 * USEC_PER_MSEC);
+        t += MIN(MAX(t / (t < 100 * USEC_PER_MSEC ? 32 : 16), (usec_t) 250), 100 * USEC_PER_MSEC);
     return n;
 }
 
