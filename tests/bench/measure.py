@@ -43,7 +43,22 @@ def parse_meminfo(text, *names):
     return sum(int(re.search(rf"^{re.escape(name)}:\s+(\d+) kB", text, re.MULTILINE).group(1)) for name in names) * 1024
 
 
-UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+def parse_switches(text):
+    """proc(5) status: how often the process went to sleep by itself."""
+    return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.MULTILINE).group(1))
+
+
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0}
+
+
+def parse_span(text):
+    """Seconds, of "1min 2s 3.5ms"."""
+    return sum(float(n) * UNITS[u] for n, u in re.findall(r"([\d.]+) ?(min|ms|us|s)\b", text))
+
+
+def parse_loaded(text):
+    """Seconds, of what the manager says of its configuration."""
+    return parse_span(re.search(r"services? loaded in ([\d.]+ \w+)\.", text).group(1))
 
 
 SIZES = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
@@ -77,11 +92,15 @@ def quantile(values, q):
     return values[max(0, math.ceil(q * len(values)) - 1)] if values else None
 
 
-def ratio(middle, ours, peers, more_is_better=False):
-    """Ours against the best of the peers that were measured, as text."""
-    known = [middle[n] for n in peers if n in middle]
-    best = (max if more_is_better else min)(known, default=0)
-    return f"{middle[ours] / best:.2f} ×" if ours in middle and best > 0 else "–"
+def ratio(runs, ours, peers, more_is_better=False):
+    """Ours against the best of the peers that were measured, as text: the median of what the rounds say, each of the two
+    under the same conditions, which change from round to round by more than what is to be seen."""
+    known = {n: median(runs[n]) for n in peers if n in runs}
+    if ours not in runs or not known:
+        return "–"
+    best = (max if more_is_better else min)(known, key=known.get)
+    pairs = [a / b for a, b in zip(runs[ours], runs[best]) if b > 0]
+    return f"{median(pairs):.2f} ×" if pairs else "–"
 
 
 def median(values):

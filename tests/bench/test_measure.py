@@ -56,10 +56,23 @@ def test_a_quantile_is_one_of_the_values():
 
 
 def test_a_ratio_is_to_the_best_of_the_peers_that_were_measured():
-    middle = {"ours": 9.0, "a": 10.0, "b": 20.0, "other": 1.0}
-    assert measure.ratio(middle, "ours", ("a", "b", "absent")) == "0.90 ×"
-    assert measure.ratio(middle, "ours", ("a", "b"), more_is_better=True) == "0.45 ×"
-    assert measure.ratio(middle, "ours", ("absent",)) == measure.ratio({"a": 1}, "ours", ("a",)) == "–"
+    runs = {"ours": [9.0], "a": [10.0], "b": [20.0], "other": [1.0]}
+    assert measure.ratio(runs, "ours", ("a", "b", "absent")) == "0.90 ×"
+    assert measure.ratio(runs, "ours", ("a", "b"), more_is_better=True) == "0.45 ×"
+    assert measure.ratio(runs, "ours", ("absent",)) == measure.ratio({"a": [1]}, "ours", ("a",)) == "–"
+    assert measure.ratio({"ours": [1.0], "a": [0.0]}, "ours", ("a",)) == "–"
+
+
+def test_a_ratio_compares_within_the_rounds():
+    runs = {"ours": [8.0, 80.0, 9.0], "a": [10.0, 100.0, 9.0], "b": [11.0, 10.0, 11.0]}
+    assert measure.ratio(runs, "ours", ("a",)) == "0.80 ×"
+
+
+def test_what_the_manager_and_the_kernel_say_is_read():
+    assert measure.parse_loaded("x[1]: 1 service loaded in 0 ms.\n") == 0
+    assert measure.parse_loaded("x[1]: 10000 services loaded in 238 ms.\nmore") == pytest.approx(0.238)
+    assert measure.parse_span("1min 2s 3.5ms") == pytest.approx(62.0035)
+    assert measure.parse_switches("Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n") == 12
 
 
 def test_lines_of_meminfo_are_added_up():
