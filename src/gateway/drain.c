@@ -3,7 +3,8 @@
 /* Each answer from here on says `Connection: close`. A connection that is idle is not cut at once, because a
  * request may be on its way: it has the grace of client_drain(). As long as such are waited for, new
  * connections are accepted and served like all others, for they would have to wait as well, and then only
- * what is in flight is left to finish. Requests that wait for their service go on waiting: after a restart
+ * what is in flight is left to finish. So are clients whose connections the kernel still keeps to itself,
+ * where nobody would accept these later. Requests that wait for their service go on waiting: after a restart
  * they would have to, too, and somebody would have to send them again. Tunnels have no end of their own: they
  * are ended when there is nothing else, or when the time is up. Then it is told to those who wait, and all
  * else is cut.
@@ -23,7 +24,7 @@ static void stop_accepting(Drain *d)
 {
     if (!d->accepting)
         return;
-    d->accepting = false;
+    d->accepting = d->unheard = false;
     event_disarm(d->grace);
     d->events->stop_accepting(d->userdata);
 }
@@ -69,6 +70,8 @@ static int on_check(sd_event_source *source, void *userdata)
 
     Proxy *p = d->proxy;
 
+    if (d->unheard)
+        return 0;
     if (p->clients.n == p->tunnels.n)
         stop_accepting(d); /* which may have accepted some that waited */
     if (p->clients.n == 0)
@@ -92,11 +95,12 @@ void drain_begin(Drain *d, Proxy *p, usec_t span, const DrainEvents *events, voi
         }
     log_info("Shutting down: %zu connections open, %zu requests to finish.", p->clients.n,
             gates_n_open(p->gates));
-    if (n_idle > 0)
+    d->unheard = events->are_unheard && events->are_unheard(userdata);
+    if (n_idle > 0 || d->unheard)
         r = event_arm_timer(p->event, &d->grace, CLIENT_GRACE, on_grace, d, "drain-grace");
     else
         stop_accepting(d);
-    if (r >= 0 && p->clients.n == 0) {
+    if (r >= 0 && p->clients.n == 0 && !d->unheard) {
         drain_over(d);
         return;
     }

@@ -10,6 +10,8 @@
 struct Proxy;
 
 typedef struct DrainEvents {
+    /* Are there clients that stop_accepting would reset, as they have said nothing yet? NULL: no. */
+    bool (*are_unheard)(void *userdata);
     void (*stop_accepting)(void *userdata); /* once, before `done` */
     void (*done)(void *userdata);           /* once; last */
 } DrainEvents;
@@ -20,6 +22,7 @@ typedef struct Drain {
     void *userdata;
     sd_event_source *grace, *limit, *check;
     bool accepting;
+    bool unheard;    /* clients that nobody knows have their grace as well */
     bool last_words; /* the time is up, refusals are on their way */
     bool over;
 } Drain;

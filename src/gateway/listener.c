@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "gateway/proxy.h"
+#include "gateway/unheard.h"
 #include "util/event.h"
 #include "util/fd.h"
 #include "util/log.h"
@@ -280,6 +281,14 @@ void listeners_end_update(Listeners *ls)
     drop(ls, true);
     for (Listener *l = ls->all; l; l = l->next)
         let_clients_begin(l);
+}
+
+bool listeners_are_unheard(const Listeners *ls, bool own_last, bool given_last)
+{
+    for (const Listener *l = ls->all; l; l = l->next)
+        if ((l->given ? given_last : own_last) && unheard_are_there(l->fd))
+            return true;
+    return false;
 }
 
 void listeners_stop(Listeners *ls, bool own_last, bool given_last)

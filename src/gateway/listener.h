@@ -29,6 +29,9 @@ bool listeners_claim(Listeners *ls, int fd, uint32_t listener);
 void listeners_begin_update(Listeners *ls);
 bool listeners_keep(Listeners *ls, int fd, uint32_t listener);
 void listeners_end_update(Listeners *ls);
+/* Have clients connected, and said nothing yet, to sockets that would be closed to them by listeners_stop()?
+ * They would be reset, as the kernel has nobody accept them before they speak. */
+bool listeners_are_unheard(const Listeners *ls, bool own_last, bool given_last);
 /* Accepts no more; the sockets stay open, to be lent and offered to managers. Connections that wait in a
  * backlog are left to whoever accepts from that socket after us; where that is nobody (`own_last` for our own
  * sockets, `given_last` for those that a manager gave) they are taken first, and later ones are refused at

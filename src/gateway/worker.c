@@ -436,7 +436,14 @@ static void on_stop_accepting(void *userdata)
     listeners_stop(w->listeners, w->options.own_sockets, w->options.own_manager);
 }
 
-static const DrainEvents drain_events = {.stop_accepting = on_stop_accepting, .done = on_drained};
+static bool on_are_unheard(void *userdata)
+{
+    Worker *w = userdata;
+    return listeners_are_unheard(w->listeners, w->options.own_sockets, w->options.own_manager);
+}
+
+static const DrainEvents drain_events = {
+        .are_unheard = on_are_unheard, .stop_accepting = on_stop_accepting, .done = on_drained};
 
 void worker_drain(Worker *w)
 {

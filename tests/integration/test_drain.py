@@ -200,6 +200,26 @@ def test_connections_that_nobody_else_would_accept_are_taken_first_and_later_one
     assert gw.wait_end() == 0
 
 
+@pytest.mark.standalone_only("a socket unit's sockets outlive the gateway")
+def test_who_has_connected_and_said_nothing_yet_has_a_moment_to(site):
+    blog = site.app()
+    for _ in range(5):  # which a slow machine may miss
+        gw = site.gateway(blog)
+        gw.curl("blog")
+        with gw.raw() as c:
+            term(gw)
+            try:
+                c.send(GET)
+                r = c.reply()
+            except (ConnectionError, EOFError):
+                gw.finish()
+                continue
+            assert (r.text, r.get("Connection")) == ("hello from blog\n", "close")
+        assert gw.wait_end() == 0
+        return
+    pytest.fail("it was reset")
+
+
 @pytest.mark.standalone_only("brings a service manager of its own")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_connections_to_a_socket_that_is_kept_wait_for_the_next_gateway(site, workers):

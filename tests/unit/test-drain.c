@@ -140,6 +140,35 @@ static void who_connects_while_idle_ones_are_waited_for_is_served(void **state)
     proxy_fixture_free(p);
 }
 
+static bool on_are_unheard(void *userdata)
+{
+    return true;
+}
+
+static void who_has_not_been_accepted_yet_has_the_grace_as_well(void **state)
+{
+    static const DrainEvents with_unheard = {
+            .are_unheard = on_are_unheard, .stop_accepting = on_stop_accepting, .done = on_done};
+    Proxy *p = proxy_fixture_new();
+    Drain d;
+    char buf[4096];
+    int n_done = 0;
+
+    usec_t began = now_monotonic();
+    drain_begin(&d, p, USEC_PER_MINUTE, &with_unheard, &n_done);
+    while (sd_event_run(p->event, 0) > 0)
+        ;
+    assert_int_equal(n_stopped, 0);
+    int fd = proxy_fixture_connect(p);
+    assert_int_equal(send(fd, GET, strlen(GET), 0), strlen(GET));
+    read_to_end(p, fd, buf, sizeof buf);
+    assert_memory_equal(buf, "HTTP/1.1 404 ", 13);
+    RUN_UNTIL(p->event, n_done > 0);
+    assert_true(now_monotonic() - began >= CLIENT_GRACE - 10 * USEC_PER_MSEC);
+    close(fd);
+    proxy_fixture_free(p);
+}
+
 static void with_none_idle_no_more_are_accepted(void **state)
 {
     Proxy *p = proxy_fixture_new();
@@ -184,6 +213,7 @@ int main(void)
             cmocka_unit_test_setup(a_request_that_nobody_has_read_yet_outlives_the_grace, set_up),
             cmocka_unit_test_setup(when_the_time_is_up_it_is_done_whatever_is_open, set_up),
             cmocka_unit_test_setup(who_connects_while_idle_ones_are_waited_for_is_served, set_up),
+            cmocka_unit_test_setup(who_has_not_been_accepted_yet_has_the_grace_as_well, set_up),
             cmocka_unit_test_setup(with_none_idle_no_more_are_accepted, set_up),
             cmocka_unit_test_setup(one_that_is_forgotten_is_never_done, set_up),
     };

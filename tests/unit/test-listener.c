@@ -126,12 +126,39 @@ static void the_last_to_accept_empties_its_backlog_and_refuses_the_rest(void **s
     proxy_fixture_free(p);
 }
 
+static void who_has_said_nothing_yet_is_known_of(void **state)
+{
+    Proxy *p = proxy_fixture_new();
+    Listeners *ls;
+    SocketAddress a;
+
+    assert_int_equal(listeners_new(p, false, &ls), 0);
+    assert_int_equal(listeners_add(ls, any_socket(&a), LISTENER_MAIN, false), 0);
+    listeners_begin_update(ls);
+    listeners_end_update(ls);
+    assert_false(listeners_are_unheard(ls, true, true));
+    bool unheard = false;
+    for (int i = 0; i < 5 && !unheard; i++) { /* a second later it is accepted all the same */
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd, &a.sa, a.len), 0);
+        unheard = listeners_are_unheard(ls, true, true);
+        assert_false(listeners_are_unheard(ls, false, true)); /* somebody else will accept it */
+        assert_int_equal(send(fd, "G", 1, 0), 1);
+        assert_false(listeners_are_unheard(ls, true, true));
+        close(fd);
+    }
+    assert_true(unheard);
+    listeners_free(ls);
+    proxy_fixture_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(a_socket_of_ours_that_a_manager_gives_back_is_known_again),
             cmocka_unit_test(another_socket_is_none_of_ours),
             cmocka_unit_test(the_last_to_accept_empties_its_backlog_and_refuses_the_rest),
+            cmocka_unit_test(who_has_said_nothing_yet_is_known_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
