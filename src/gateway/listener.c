@@ -188,11 +188,19 @@ static bool is_for_tcp(const Listener *l)
 /* Where clients speak first, as those of HTTP do, the kernel keeps a connection to itself until they have, or
  * have not for a second (TCP_DEFER_ACCEPT of tcp(7)). Nearly all would come a moment before their request
  * else, and each would be received from for nothing, and watched: a sixth of what a connection for one
- * request costs. */
+ * request costs. A socket may have come to us with another time, which is then left to it (DeferAcceptSec= of
+ * systemd.socket(5)), or with that of an earlier run. */
 static void let_clients_begin(const Listener *l)
 {
-    const int seconds = is_for_tcp(l) ? 0 : 1;
-    (void) setsockopt(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+    const int ours = 1, none = 0;
+    int seconds;
+    socklen_t len = sizeof seconds;
+
+    if (getsockopt(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len) < 0) /* it has no TCP */
+        return;
+    const int *wanted = is_for_tcp(l) ? &none : &ours;
+    if (seconds == none || seconds == ours)
+        (void) setsockopt(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, wanted, sizeof *wanted);
 }
 
 int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)

@@ -3,6 +3,7 @@
 #include "tests/unit/proxy-fixture.h"
 
 #include <fcntl.h>
+#include <netinet/tcp.h>
 
 #include "gateway/listener.h"
 
@@ -152,6 +153,67 @@ static void who_has_said_nothing_yet_is_known_of(void **state)
     proxy_fixture_free(p);
 }
 
+static int deferral(int fd)
+{
+    int seconds;
+    socklen_t len = sizeof seconds;
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len), 0);
+    return seconds;
+}
+
+/* Its first listener is for TCP. */
+static RouteImage *another_image(void)
+{
+    RouteBuilder *b = route_builder_new();
+    SocketAddress a;
+    RouteImage *image;
+
+    route_builder_set_settings(b, &(RouteSettings){.max_connections = 100, .max_head_size = 16384});
+    assert_int_equal(route_builder_add_service(b, "db", 0, true), 0);
+    assert_int_equal(socket_address_from_ip("127.0.0.1", 1, &a), 0);
+    assert_int_equal(route_builder_add_target(b, &a, 1), 0);
+    assert_int_equal(route_builder_add_port_route(b, &a, "/", false, 0, 0), 0);
+    route_builder_set_tcp(b, 0, 0);
+    _cleanup_close_ int fd = route_builder_finish(b);
+    assert_true(fd >= 0);
+    assert_int_equal(route_image_map(fd, &image), 0);
+    route_builder_free(b);
+    return image;
+}
+
+static void switch_to(Proxy *p, Listeners *ls, RouteImage *image, const int *fds, size_t n)
+{
+    listeners_begin_update(ls);
+    route_image_unref(p->routes);
+    p->routes = image;
+    for (size_t i = 0; i < n; i++)
+        assert_true(listeners_keep(ls, fds[i], 0));
+    listeners_end_update(ls);
+}
+
+static void clients_begin_where_they_speak_first_and_nobody_wants_it_otherwise(void **state)
+{
+    Proxy *p = proxy_fixture_new();
+    Listeners *ls;
+    SocketAddress a;
+    int fds[] = {any_socket(&a), any_socket(&a)};
+
+    assert_int_equal(setsockopt(fds[1], IPPROTO_TCP, TCP_DEFER_ACCEPT, &(int){30}, sizeof(int)), 0);
+    const int wanted = deferral(fds[1]); /* the kernel rounds up */
+    assert_int_equal(listeners_new(p, false, &ls), 0);
+    for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+        assert_int_equal(listeners_add(ls, fds[i], 0, true), 0);
+    switch_to(p, ls, route_image_ref(p->routes), fds, ELEMENTSOF(fds));
+    assert_int_equal(deferral(fds[0]), 1);
+    assert_int_equal(deferral(fds[1]), wanted);
+    switch_to(p, ls, another_image(), fds, ELEMENTSOF(fds));
+    assert_int_equal(deferral(fds[0]), 0);
+    assert_int_equal(deferral(fds[1]), wanted);
+    listeners_free(ls);
+    proxy_fixture_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +221,7 @@ int main(void)
             cmocka_unit_test(another_socket_is_none_of_ours),
             cmocka_unit_test(the_last_to_accept_empties_its_backlog_and_refuses_the_rest),
             cmocka_unit_test(who_has_said_nothing_yet_is_known_of),
+            cmocka_unit_test(clients_begin_where_they_speak_first_and_nobody_wants_it_otherwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
