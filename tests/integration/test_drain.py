@@ -201,10 +201,11 @@ def test_connections_that_nobody_else_would_accept_are_taken_first_and_later_one
 
 
 @pytest.mark.standalone_only("a socket unit's sockets outlive the gateway")
-def test_who_has_connected_and_said_nothing_yet_has_a_moment_to(site):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_has_connected_and_said_nothing_yet_has_a_moment_to(site, workers):
     blog = site.app()
     for _ in range(5):  # which a slow machine may miss
-        gw = site.gateway(blog)
+        gw = site.gateway(blog, workers=workers)
         gw.curl("blog")
         with gw.raw() as c:
             term(gw)
