@@ -143,7 +143,7 @@ def test_a_gateway_that_shuts_down_ends_connections_in_order(talker):
 
 def test_those_who_wait_are_told_at_shutdown(site):
     talker = make(site, env={"START_DELAY": 60})
-    with connect(talker) as c:
+    with connect(talker, timeout=30) as c:  # for longer than the drain time, which it is told after
         talker.gateway.wait_state("talker", "starting")
         os.kill(talker.gateway.pid, 15)
         assert c.read_all() == b""
