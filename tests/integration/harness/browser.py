@@ -9,6 +9,7 @@ import shutil
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -127,9 +128,9 @@ class Browser:
         self.click(f'.row[data-name="{name}"] [data-operation="{operation}"]')
 
     def keys(self, *keys):
-        """Presses keys, wherever the focus is."""
+        """Presses keys, wherever the focus is: not those of an element, which may be drawn anew meanwhile."""
         for key in keys:
-            self.driver.switch_to.active_element.send_keys(getattr(Keys, key) if hasattr(Keys, key) else key)
+            ActionChains(self.driver).send_keys(getattr(Keys, key) if hasattr(Keys, key) else key).perform()
 
     def focused(self):
         return self.driver.switch_to.active_element
