@@ -192,15 +192,14 @@ static bool is_for_tcp(const Listener *l)
  * systemd.socket(5)), or with that of an earlier run. */
 static void let_clients_begin(const Listener *l)
 {
-    const int ours = 1, none = 0;
+    const int ours = 1, wanted = is_for_tcp(l) ? 0 : ours;
     int seconds;
     socklen_t len = sizeof seconds;
 
     if (getsockopt(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len) < 0) /* it has no TCP */
         return;
-    const int *wanted = is_for_tcp(l) ? &none : &ours;
-    if (seconds == none || seconds == ours)
-        (void) setsockopt(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, wanted, sizeof *wanted);
+    if (seconds <= ours && seconds != wanted)
+        (void) setsockopt(l->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &wanted, sizeof wanted);
 }
 
 int listeners_add(Listeners *ls, int fd, uint32_t listener, bool given)

@@ -145,10 +145,11 @@ static bool on_are_unheard(void *userdata)
     return true;
 }
 
+static const DrainEvents with_unheard = {
+        .are_unheard = on_are_unheard, .stop_accepting = on_stop_accepting, .done = on_done};
+
 static void who_has_not_been_accepted_yet_has_the_grace_as_well(void **state)
 {
-    static const DrainEvents with_unheard = {
-            .are_unheard = on_are_unheard, .stop_accepting = on_stop_accepting, .done = on_done};
     Proxy *p = proxy_fixture_new();
     Drain d;
     char buf[4096];
@@ -166,6 +167,19 @@ static void who_has_not_been_accepted_yet_has_the_grace_as_well(void **state)
     RUN_UNTIL(p->event, n_done > 0);
     assert_true(now_monotonic() - began >= CLIENT_GRACE - 10 * USEC_PER_MSEC);
     close(fd);
+    proxy_fixture_free(p);
+}
+
+static void if_nobody_comes_it_is_over_after_the_grace(void **state)
+{
+    Proxy *p = proxy_fixture_new();
+    Drain d;
+    int n_done = 0;
+
+    drain_begin(&d, p, USEC_PER_MINUTE, &with_unheard, &n_done);
+    assert_int_equal(n_done, 0);
+    RUN_UNTIL(p->event, n_done > 0);
+    assert_int_equal(n_stopped, 1);
     proxy_fixture_free(p);
 }
 
@@ -214,6 +228,7 @@ int main(void)
             cmocka_unit_test_setup(when_the_time_is_up_it_is_done_whatever_is_open, set_up),
             cmocka_unit_test_setup(who_connects_while_idle_ones_are_waited_for_is_served, set_up),
             cmocka_unit_test_setup(who_has_not_been_accepted_yet_has_the_grace_as_well, set_up),
+            cmocka_unit_test_setup(if_nobody_comes_it_is_over_after_the_grace, set_up),
             cmocka_unit_test_setup(with_none_idle_no_more_are_accepted, set_up),
             cmocka_unit_test_setup(one_that_is_forgotten_is_never_done, set_up),
     };
