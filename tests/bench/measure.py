@@ -4,6 +4,7 @@ output, medians and Markdown tables."""
 
 import argparse
 import contextlib
+import json
 import math
 import os
 import re
@@ -260,6 +261,16 @@ def need_wrk(smoke):
         print("wrk is not installed: skipped")
         sys.exit(77)
     sys.exit("wrk is not installed (Debian: apt install wrk)")
+
+
+def write_services(folder, services):
+    """Drop-ins of as many services as people have them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(services):
+        (folder / f"s{i:05}.json").write_text(json.dumps({
+            "hosts": [f"s{i}.localhost", f"www.s{i}.localhost"], "base": f"http://127.0.0.1:{20000 + i % 10000}",
+            "exec": ["/usr/bin/node", f"/srv/s{i}/server.js"], "cwd": f"/srv/s{i}",
+            "env": {"PORT": str(20000 + i % 10000), "NODE_ENV": "production"}, "idleTimeout": "5min"}))
 
 
 @contextlib.contextmanager
